@@ -1,0 +1,61 @@
+/*
+ * dataverse_fdw.c
+ *	  Table of contents: which room answers which callback.
+ *
+ * Nothing here branches.  A room that needs something done at load has an
+ * init function of its own, called from _PG_init.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "fmgr.h"
+#include "foreign/fdwapi.h"
+
+#include "exec/explain.h"
+#include "exec/import.h"
+#include "exec/modify.h"
+#include "exec/scan.h"
+#include "plan/modify_plan.h"
+#include "plan/scan_plan.h"
+
+PG_MODULE_MAGIC;
+
+static const FdwRoutine routine = {
+	.type = T_FdwRoutine,
+
+	/* reading */
+	.GetForeignRelSize = dataverseGetForeignRelSize,
+	.GetForeignPaths = dataverseGetForeignPaths,
+	.GetForeignPlan = dataverseGetForeignPlan,
+	.BeginForeignScan = dataverseBeginForeignScan,
+	.IterateForeignScan = dataverseIterateForeignScan,
+	.ReScanForeignScan = dataverseReScanForeignScan,
+	.EndForeignScan = dataverseEndForeignScan,
+
+	/* writing */
+	.AddForeignUpdateTargets = dataverseAddForeignUpdateTargets,
+	.PlanForeignModify = dataversePlanForeignModify,
+	.IsForeignRelUpdatable = dataverseIsForeignRelUpdatable,
+	.BeginForeignModify = dataverseBeginForeignModify,
+	.ExecForeignInsert = dataverseExecForeignInsert,
+	.ExecForeignBatchInsert = dataverseExecForeignBatchInsert,
+	.GetForeignModifyBatchSize = dataverseGetForeignModifyBatchSize,
+	.ExecForeignUpdate = dataverseExecForeignUpdate,
+	.ExecForeignDelete = dataverseExecForeignDelete,
+	.EndForeignModify = dataverseEndForeignModify,
+	.BeginForeignInsert = dataverseBeginForeignInsert,
+	.EndForeignInsert = dataverseEndForeignInsert,
+
+	/* looking */
+	.ExplainForeignScan = dataverseExplainForeignScan,
+	.ExplainForeignModify = dataverseExplainForeignModify,
+	.ImportForeignSchema = dataverseImportForeignSchema,
+};
+
+DV_FUNCTION(dataverse_fdw_handler)
+{
+	FdwRoutine *copy = makeNode(FdwRoutine);
+
+	*copy = routine;
+	PG_RETURN_POINTER(copy);
+}

@@ -1,0 +1,598 @@
+/*
+ * chain.c
+ *	  The rows of a scan's pages, one page ahead, every page checked to be the
+ *	  next one.
+ *
+ * As soon as a page has arrived its next link is found and asked for, so that
+ * it downloads while this page is decoded; every few rows the transfer gets a
+ * turn.  At most two pages are held: the one being read and the one coming.
+ * Each has a context of its own, deleted when it is done, so memory does not
+ * grow with the rows.  After the last page of one piece the first page of the
+ * next piece is what comes ahead.
+ *
+ * The service re-runs the query for every page (sheet 2.5): nothing but the
+ * links say that the pages join.  So a link that comes again, a link that
+ * differs from the one acted on, and a row that was already in this page or in
+ * the one before are errors, never a silently wrong answer.  The ids of just
+ * two pages are kept: rows repeated further apart can only come with a link
+ * that goes back.
+ *
+ * Addresses too long for a GET travel as the only request of a batch, which
+ * takes twice the length (sheet 1.7).
+ */
+#include "postgres.h"
+
+#include "compat.h"
+
+#include "common/hashfn.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/uuid.h"
+
+#include "exec/chain.h"
+#include "exec/convert.h"
+#include "odata/batch.h"
+#include "odata/url.h"
+#include "remote/report.h"
+
+/* Rows between two turns of the transfer. */
+#define ROWS_PER_POLL 64
+
+/* Links remembered: a circle of pages is found when it is no longer than this. */
+#define LINKS_KEPT 16
+
+/* Pages without a row in a row; a provider that filters late may send some. */
+#define EMPTY_PAGES_MAX 1000
+
+/* Primary ids of a page. */
+typedef struct IdEntry
+{
+	pg_uuid_t id;
+	char status;
+} IdEntry;
+
+#define SH_PREFIX idset
+#define SH_ELEMENT_TYPE IdEntry
+#define SH_KEY_TYPE pg_uuid_t
+#define SH_KEY id
+#define SH_HASH_KEY(tb, key) hash_bytes((key).data, UUID_LEN)
+#define SH_EQUAL(tb, a, b) (memcmp((a).data, (b).data, UUID_LEN) == 0)
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+/* A page from asking to its last row. */
+typedef struct Sheet
+{
+	MemoryContext context; /* all of it */
+	MemoryContext reader;  /* what reading it needs; reset by a rewind */
+	DvCall *call;          /* NULL once it has arrived */
+	bool batched;
+	const DvPiece *piece;
+	const char *body;
+	size_t len;
+	char *next; /* link found ahead of reading, or NULL */
+	DvPage *page;
+} Sheet;
+
+struct DvChain
+{
+	DvService *service;
+	const DvRequest *request;
+	List *pieces;
+	DvCounters *counters;
+	MemoryContext context;
+	char *prefer_first;
+	char *prefer_rest;
+
+	int next_piece;        /* number of the first piece not asked for */
+	char *link;            /* page to ask for next, or NULL: the next piece */
+	const DvPiece *linked; /* the piece that the link continues */
+	Sheet *current;
+	Sheet *ahead;
+	bool ended; /* current has been read and nothing follows */
+	bool rewound;
+
+	int sheets;       /* arrived so far */
+	int64 rows_asked; /* sizes of the pages asked for, together */
+	int empty_pages;  /* without a row, one after another */
+	uint64 links[LINKS_KEPT];
+	int nlinks;
+	idset_hash *ids; /* of the page being read, and of the one before */
+	idset_hash *ids_before;
+	int turn;
+};
+
+static void report_failure(const DvChain *chain, const DvError *error) pg_attribute_noreturn();
+
+static void
+report_failure(const DvChain *chain, const DvError *error)
+{
+	DvReportContext context = {0};
+
+	context.what =
+		psprintf("could not read from foreign table \"%s\"", chain->request->table->name);
+	dv_report(error, &context);
+}
+
+static void refuse_page(const DvChain *chain, const char *detail) pg_attribute_noreturn();
+
+/* The pages do not join. */
+static void
+refuse_page(const DvChain *chain, const char *detail)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_ERROR),
+			 errmsg("pages of foreign table \"%s\" do not follow one another",
+					chain->request->table->name),
+			 errdetail("%s", detail),
+			 errhint("The answer would be incomplete or hold rows twice. Run the query again; "
+					 "if rows are being changed meanwhile, without ORDER BY.")));
+}
+
+/*
+ * Asking.
+ */
+
+static bool
+is_absolute(const char *address)
+{
+	return address[0] != '/' && strstr(address, "://") != NULL &&
+		   strstr(address, "://") < address + strlen("https://");
+}
+
+/* What stands in the request line within a batch: a path from the host on. */
+static const char *
+inner_path(const DvChain *chain, const char *address)
+{
+	const char *url;
+	const char *path;
+
+	if (is_absolute(address))
+	{
+		if (!dv_url_same_service(chain->request->root, address))
+			refuse_page(chain, "The next page is said to be on another server.");
+		url = address;
+	}
+	else
+		url = psprintf("%s/%s", chain->request->root, address);
+	path = strchr(strstr(url, "://") + 3, '/');
+	return path == NULL ? "/" : path;
+}
+
+/* Makes spec the batch that holds just this GET. */
+static void
+put_in_batch(const DvChain *chain, DvCallSpec *spec, const char *prefer)
+{
+	static const char *const headers[] = {"Prefer: odata.continue-on-error", NULL};
+	unsigned char random[8];
+	char seed[2 * sizeof(random) + 1];
+	DvBatch *batch;
+	StringInfoData body;
+
+	if (!pg_strong_random(random, sizeof(random)))
+		elog(ERROR, "could not generate random values");
+	for (int i = 0; i < sizeof(random); i++)
+		snprintf(seed + 2 * i, 3, "%02x", random[i]);
+	batch = dv_batch_create(seed);
+	dv_batch_add(
+		batch, "GET", inner_path(chain, spec->path),
+		psprintf("Accept: application/json\r\n%s%s", prefer ? prefer : "", prefer ? "\r\n" : ""),
+		NULL, 0, -1);
+	initStringInfo(&body);
+	spec->content_type = dv_batch_finish(batch, &body);
+	spec->method = "POST";
+	spec->path = "$batch";
+	spec->headers = headers;
+	spec->body = body.data;
+	spec->body_len = body.len;
+}
+
+static size_t
+full_length(const DvChain *chain, const char *address)
+{
+	return is_absolute(address) ? strlen(address)
+								: strlen(chain->request->root) + 1 + strlen(address);
+}
+
+/* Starts the request for a page. */
+static Sheet *
+ask(DvChain *chain, const char *address, const DvPiece *piece, bool first)
+{
+	MemoryContext context =
+		AllocSetContextCreate(chain->context, "dataverse_fdw page", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext before = MemoryContextSwitchTo(context);
+	Sheet *sheet = palloc0(sizeof(Sheet));
+	const char *prefer = first ? chain->prefer_first : chain->prefer_rest;
+	const char **headers = palloc0(sizeof(char *) * 2);
+	size_t length = full_length(chain, address);
+	DvCallSpec spec = {0};
+
+	if (length > DV_URL_MAX_BATCH)
+		refuse_page(chain, "The address of the next page is longer than the service takes.");
+	sheet->context = context;
+	sheet->piece = piece;
+	sheet->batched = length > DV_URL_MAX;
+	headers[0] = prefer;
+	spec.method = "GET";
+	spec.path = pstrdup(address);
+	spec.headers = headers;
+	spec.repeat = DV_REPEAT_SAFE;
+	spec.counters = chain->counters;
+	if (sheet->batched)
+		put_in_batch(chain, &spec, prefer);
+	sheet->call = dv_call_start(chain->service, &spec);
+	chain->rows_asked += first ? chain->request->first_page : chain->request->page_size;
+	MemoryContextSwitchTo(before);
+	return sheet;
+}
+
+/* Asks for what follows: the linked page, else the next piece; NULL at the end of all. */
+static Sheet *
+ask_next(DvChain *chain)
+{
+	Sheet *sheet;
+
+	if (chain->link != NULL)
+	{
+		sheet = ask(chain, chain->link, chain->linked, false);
+		pfree(chain->link);
+		chain->link = NULL;
+		return sheet;
+	}
+	if (chain->next_piece < list_length(chain->pieces))
+	{
+		const DvPiece *piece = list_nth(chain->pieces, chain->next_piece++);
+
+		return ask(chain, piece->path, piece, true);
+	}
+	return NULL;
+}
+
+/*
+ * Arriving.
+ */
+
+/* The one answer inside a batch's answer. */
+static void
+take_out_of_batch(const DvChain *chain, Sheet *sheet, const char *content_type)
+{
+	DvError error = {0};
+	DvBatchPart *parts;
+	int nparts;
+
+	if (!dv_batch_split(content_type, sheet->body, sheet->len, &parts, &nparts, &error))
+		report_failure(chain, &error);
+	if (nparts != 1)
+	{
+		dv_error_set(&error, DV_ERROR_PROTOCOL, "a batch of one request has %d answers", nparts);
+		report_failure(chain, &error);
+	}
+	if (parts[0].status < 200 || parts[0].status > 299)
+	{
+		dv_fault_parse(parts[0].status, parts[0].body, parts[0].body_len, &error);
+		report_failure(chain, &error);
+	}
+	sheet->body = parts[0].body;
+	sheet->len = parts[0].body_len;
+}
+
+static void
+arriving_callback(void *arg)
+{
+	errcontext("page of foreign table \"%s\"", (const char *) arg);
+}
+
+/* Nothing but valid UTF-8 may become text in the database. */
+static void
+check_encoding(const DvChain *chain, const Sheet *sheet)
+{
+	ErrorContextCallback callback = {error_context_stack, arriving_callback,
+									 chain->request->table->name};
+
+	error_context_stack = &callback;
+	if (sheet->len > PG_INT32_MAX)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("page is larger than 2 GB"),
+						errhint("Set a smaller fetch_size on the foreign table.")));
+	(void) pg_verify_mbstr(PG_UTF8, sheet->body, (int) sheet->len, false);
+	error_context_stack = callback.previous;
+}
+
+/* Waits for a page, and takes its body. */
+static void
+receive(DvChain *chain, Sheet *sheet)
+{
+	MemoryContext before = MemoryContextSwitchTo(sheet->context);
+	const char *content_type;
+
+	dv_call_wait(sheet->call);
+	if (dv_call_error(sheet->call)->kind != DV_ERROR_NONE)
+		report_failure(chain, dv_call_error(sheet->call));
+	content_type = dv_call_header(sheet->call, "Content-Type");
+	content_type = pstrdup(content_type ? content_type : "");
+	sheet->body = dv_call_take_body(sheet->call, &sheet->len);
+	dv_call_release(sheet->call);
+	sheet->call = NULL;
+	if (sheet->batched)
+		take_out_of_batch(chain, sheet, content_type);
+	check_encoding(chain, sheet);
+	sheet->next = dv_page_peek_next(sheet->body, sheet->len);
+	chain->sheets++;
+	MemoryContextSwitchTo(before);
+}
+
+/* Remembers a link; a link seen before means that the chain does not advance. */
+static void
+follow(DvChain *chain, const char *link, const DvPiece *piece)
+{
+	uint64 hash = hash_bytes_extended((const unsigned char *) link, strlen(link), 0);
+
+	for (int i = 0; i < Min(chain->nlinks, LINKS_KEPT); i++)
+	{
+		if (chain->links[i] == hash)
+			refuse_page(chain, "The service gave the address of an earlier page as the next one.");
+	}
+	chain->links[chain->nlinks++ % LINKS_KEPT] = hash;
+	chain->link = MemoryContextStrdup(chain->context, link);
+	chain->linked = piece;
+}
+
+static void
+open_sheet(DvChain *chain, Sheet *sheet)
+{
+	MemoryContext before;
+
+	if (sheet->reader == NULL)
+		sheet->reader = AllocSetContextCreate(sheet->context, "dataverse_fdw page reader",
+											  ALLOCSET_DEFAULT_SIZES);
+	else
+		MemoryContextReset(sheet->reader);
+	before = MemoryContextSwitchTo(sheet->reader);
+	sheet->page = dv_page_open(sheet->body, sheet->len, PG_UTF8, false, chain->request->properties,
+							   chain->request->nproperties);
+	MemoryContextSwitchTo(before);
+}
+
+/* The ids of the page that was just read are now those of the page before. */
+static void
+turn_ids(DvChain *chain)
+{
+	idset_hash *old = chain->ids_before;
+
+	chain->ids_before = chain->ids;
+	chain->ids = old;
+	idset_reset(chain->ids);
+}
+
+/*
+ * Ask for the next page before this one is read?  Not while a LIMIT may be
+ * satisfied by what is here or on its way.
+ */
+static bool
+worth_asking(const DvChain *chain)
+{
+	int64 limit = chain->request->plan->limit;
+
+	return limit < 0 || chain->rows_asked < limit ||
+		   (chain->sheets > 1 && !chain->request->plan->exact_limit);
+}
+
+/* Makes the next page the current one; false when there is none. */
+static bool
+turn_page(DvChain *chain)
+{
+	Sheet *sheet = chain->ahead != NULL ? chain->ahead : ask_next(chain);
+
+	chain->ahead = NULL;
+	if (sheet == NULL)
+		return false;
+	receive(chain, sheet);
+	chain->current = sheet;
+	if (sheet->next != NULL)
+		follow(chain, sheet->next, sheet->piece);
+	if (worth_asking(chain))
+		chain->ahead = ask_next(chain);
+	turn_ids(chain);
+	open_sheet(chain, sheet);
+	return true;
+}
+
+/*
+ * Reading.
+ */
+
+/* The link in the page is the one acted on, or was not seen ahead of time. */
+static void
+check_link(DvChain *chain, Sheet *sheet)
+{
+	const char *next = dv_page_next(sheet->page);
+
+	if (next == NULL && sheet->next == NULL)
+		return;
+	if (next != NULL && sheet->next != NULL && strcmp(next, sheet->next) == 0)
+		return;
+	if (next == NULL || sheet->next != NULL)
+		refuse_page(chain, "A page names two different pages as the next one.");
+
+	/*
+	 * A link that was overlooked comes after all.  What is on its way by then
+	 * is another piece, which waits for its turn.
+	 */
+	if (chain->ahead != NULL)
+	{
+		MemoryContextDelete(chain->ahead->context);
+		chain->ahead = NULL;
+		chain->next_piece--;
+	}
+	follow(chain, next, sheet->piece);
+}
+
+/* The last row has been read. */
+static void
+finish_page(DvChain *chain)
+{
+	Sheet *sheet = chain->current;
+
+	check_link(chain, sheet);
+	chain->empty_pages = dv_page_rows(sheet->page) == 0 ? chain->empty_pages + 1 : 0;
+	if (chain->empty_pages > EMPTY_PAGES_MAX)
+		refuse_page(chain,
+					psprintf("%d pages without a row came one after another.", chain->empty_pages));
+	if (chain->ahead == NULL && chain->link == NULL &&
+		chain->next_piece >= list_length(chain->pieces))
+	{
+		/* The last page stays, for a rewind. */
+		chain->ended = true;
+		return;
+	}
+	dv_page_close(sheet->page);
+	MemoryContextDelete(sheet->context);
+	chain->current = NULL;
+}
+
+/*
+ * A row's id must be new.  Asked of rows that belong to their piece only: a row
+ * that answers to two pieces comes twice, and rightly.  Elastic tables have the same id in several
+ * partitions, and providers of virtual tables may have no id (sheet 13).
+ */
+static void
+check_id(DvChain *chain, const DvField *field)
+{
+	pg_uuid_t id;
+	bool found;
+
+	if (field->kind != DV_FIELD_STRING || !dv_convert_guid(field->text, field->len, id.data))
+		return;
+	(void) idset_insert(chain->ids, id, &found);
+	if (found || idset_lookup(chain->ids_before, id) != NULL)
+		refuse_page(chain, psprintf("Row %.*s came twice, the second time in page %d.", field->len,
+									field->text, chain->sheets));
+}
+
+static int
+compare_item(const void *key, const void *item)
+{
+	return strcmp(key, *(char *const *) item);
+}
+
+/* Is the row's own text among the piece's items? */
+static bool
+passes(const DvPieceCheck *check, const DvField *fields)
+{
+	const DvField *field = &fields[check->field];
+	char *text;
+	char *local;
+	int len = field->len;
+	bool found;
+
+	if (field->kind == DV_FIELD_ABSENT)
+		return false;
+	while (check->trim && len > 0 && field->text[len - 1] == ' ')
+		len--;
+	text = pnstrdup(field->text, len);
+	local = pg_any_to_server(text, len, PG_UTF8);
+	found = bsearch(local, check->items, check->nitems, sizeof(char *), compare_item) != NULL;
+	if (local != text)
+		pfree(local);
+	pfree(text);
+	return found;
+}
+
+static bool
+belongs(const DvPiece *piece, const DvField *fields)
+{
+	for (int i = 0; i < piece->nchecks; i++)
+	{
+		if (!passes(&piece->checks[i], fields))
+			return false;
+	}
+	return true;
+}
+
+/* The transfer of the page ahead gets a turn. */
+static void
+give_turn(DvChain *chain)
+{
+	if (++chain->turn % ROWS_PER_POLL != 0)
+		return;
+	CHECK_FOR_INTERRUPTS();
+	if (chain->ahead != NULL)
+		(void) dv_call_poll(chain->ahead->call);
+}
+
+/* One row of the current page; false at its end. */
+static bool
+read_row(DvChain *chain, DvField *fields)
+{
+	Sheet *sheet = chain->current;
+	MemoryContext before = MemoryContextSwitchTo(sheet->reader);
+	DvError error = {0};
+	bool found = dv_page_row(sheet->page, fields, &error);
+
+	MemoryContextSwitchTo(before);
+	if (!found && error.kind != DV_ERROR_NONE)
+		report_failure(chain, &error);
+	return found;
+}
+
+bool
+dv_chain_row(DvChain *chain, DvField *fields)
+{
+	const DvRequest *request = chain->request;
+
+	while (!chain->ended)
+	{
+		if (chain->current == NULL && !turn_page(chain))
+		{
+			chain->ended = true;
+			break;
+		}
+		if (!read_row(chain, fields))
+		{
+			finish_page(chain);
+			continue;
+		}
+		if (!chain->rewound)
+			chain->counters->rows++;
+		give_turn(chain);
+		if (!belongs(chain->current->piece, fields))
+			continue;
+		if (request->table->table_type == DV_TABLE_STANDARD && request->id >= 0)
+			check_id(chain, &fields[request->id]);
+		return true;
+	}
+	return false;
+}
+
+bool
+dv_chain_rewind(DvChain *chain)
+{
+	if (chain->current == NULL || chain->sheets != 1 || chain->ahead != NULL ||
+		chain->link != NULL || chain->next_piece < list_length(chain->pieces))
+		return false;
+	dv_page_close(chain->current->page);
+	idset_reset(chain->ids);
+	open_sheet(chain, chain->current);
+	chain->ended = false;
+	chain->rewound = true;
+	return true;
+}
+
+DvChain *
+dv_chain_open(DvService *service, const DvRequest *request, List *pieces, DvCounters *counters)
+{
+	DvChain *chain = palloc0(sizeof(DvChain));
+
+	chain->service = service;
+	chain->request = request;
+	chain->pieces = pieces;
+	chain->counters = counters;
+	chain->context = CurrentMemoryContext;
+	chain->prefer_first = dv_request_prefer(request, true);
+	chain->prefer_rest = dv_request_prefer(request, false);
+	chain->ids = idset_create(CurrentMemoryContext, 128, NULL);
+	chain->ids_before = idset_create(CurrentMemoryContext, 128, NULL);
+	return chain;
+}

@@ -1,0 +1,826 @@
+/*
+ * convert.c
+ *	  Column text to Datum and back, with the column named in errors.
+ *
+ * Reading goes through the column type's input function, so that a foreign
+ * table may declare any type that takes the text.  The commonest types have a
+ * way round it that takes only text whose meaning leaves no doubt, and hands
+ * everything else to the input function: the result is the same, or the input
+ * function's own error.
+ *
+ * Writing and comparing take the texts of the datum room, which depend on no
+ * setting.
+ *
+ * Numbers are text all the way.  Fields come as UTF-8, as the service sent
+ * them (odata/page.h), and are converted here, value by value, when the
+ * database has another encoding.  Values going out are in the database's
+ * encoding: who puts them into a request converts the whole.
+ *
+ * Facts used: sheet 3.1 (JSON by column type), 3.3 (dates), 2.1.3 (annotations).
+ */
+#include "postgres.h"
+
+#include "compat.h"
+
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/datetime.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "exec/convert.h"
+#include "exec/datum.h"
+#include "odata/literal.h"
+
+#define LABEL_ANNOTATION "@OData.Community.Display.V1.FormattedValue"
+#define TARGET_ANNOTATION "@Microsoft.Dynamics.CRM.lookuplogicalname"
+
+/* Bytes of a value that an error message shows. */
+#define VALUE_SHOWN 60
+
+/* How a field becomes a Datum. */
+typedef enum ReadKind
+{
+	READ_FUNCTION, /* its text through the input function */
+	READ_TEXT,
+	READ_INTEGER,
+	READ_BIGINT,
+	READ_BOOLEAN,
+	READ_UUID,
+	READ_TIMESTAMP, /* with and without zone: the wire has UTC for both */
+	READ_DATE,
+	READ_JSON,  /* a JSON value of any kind */
+	READ_ARRAY, /* 1,9 */
+	READ_BASE64 /* bytea */
+} ReadKind;
+
+typedef struct Converter
+{
+	const DvColumn *column;
+	Oid base; /* the type below domains */
+	ReadKind read;
+	FmgrInfo input; /* of the declared type, which checks domains */
+	Oid ioparam;
+	DvEdm edm; /* how values are written */
+} Converter;
+
+struct DvConvert
+{
+	const DvTable *table;
+	MemoryContext context;
+	bool utf8; /* the database's encoding is the service's */
+	int ncolumns;
+	Converter *converters;
+	const char **properties;
+	StringInfoData text; /* a field's text with its NUL, for input functions */
+};
+
+/* What is being read or written, for the context line of an error. */
+typedef struct Conversion
+{
+	const DvTable *table;
+	const DvColumn *column;
+	const DvField *row_id;
+	const char *value; /* NULL when writing: the error itself shows it */
+	int len;
+} Conversion;
+
+/*
+ * Preparing.
+ */
+
+/* What a column of unknown attribute type must be, judged by its declared type. */
+static DvEdm
+natural_edm(Oid base)
+{
+	switch (base)
+	{
+		case BOOLOID:
+			return DV_EDM_BOOLEAN;
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+			return DV_EDM_INT64;
+		case NUMERICOID:
+			return DV_EDM_DECIMAL;
+		case FLOAT4OID:
+		case FLOAT8OID:
+			return DV_EDM_DOUBLE;
+		case UUIDOID:
+			return DV_EDM_GUID;
+		case DATEOID:
+			return DV_EDM_DATE;
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+			return DV_EDM_DATETIME;
+		default:
+			return OidIsValid(get_element_type(base)) ? DV_EDM_CHOICES : DV_EDM_STRING;
+	}
+}
+
+static DvEdm
+column_edm(DvType type, Oid base)
+{
+	DvEdm edm = dv_type_edm(type);
+
+	return edm == DV_EDM_NONE ? natural_edm(base) : edm;
+}
+
+/* Edm.Binary travels as base64; text in a bytea column is whatever bytea takes. */
+static bool
+is_base64(const DvColumn *column, Oid base)
+{
+	return base == BYTEAOID && (column->type == DV_TYPE_IMAGE || column->type == DV_TYPE_UNKNOWN);
+}
+
+/* Short cuts skip the input function, and so are only for types that check nothing more. */
+static ReadKind
+short_cut(const DvColumn *column)
+{
+	switch (column->typid)
+	{
+		case TEXTOID:
+			return READ_TEXT;
+		case VARCHAROID:
+			return column->typmod == -1 ? READ_TEXT : READ_FUNCTION;
+		case INT4OID:
+			return READ_INTEGER;
+		case INT8OID:
+			return READ_BIGINT;
+		case BOOLOID:
+			return READ_BOOLEAN;
+		case UUIDOID:
+			return READ_UUID;
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+			return READ_TIMESTAMP;
+		case DATEOID:
+			return READ_DATE;
+		default:
+			return READ_FUNCTION;
+	}
+}
+
+static ReadKind
+read_kind(const DvColumn *column, Oid base)
+{
+	if (base == JSONOID || base == JSONBOID)
+		return READ_JSON;
+	if (is_base64(column, base))
+		return READ_BASE64;
+	if (OidIsValid(get_element_type(base)))
+		return READ_ARRAY;
+	return short_cut(column);
+}
+
+/* Name of a value in a row: that of its column, or of an annotation on another column's. */
+static const char *
+column_property(const DvTable *table, const DvColumn *column)
+{
+	const char *owner = column->label_of != NULL ? column->label_of : column->target_of;
+	const DvColumn *owner_column;
+
+	if (owner == NULL)
+		return column->property;
+	owner_column = dv_table_column_logical(table, owner);
+	if (owner_column != NULL)
+		owner = owner_column->property;
+	else if (column->target_of != NULL && owner[0] != '_')
+		owner = psprintf("_%s_value", owner);
+	return psprintf("%s%s", owner, column->label_of ? LABEL_ANNOTATION : TARGET_ANNOTATION);
+}
+
+static void
+prepare_column(DvConvert *convert, Converter *converter, const DvColumn *column)
+{
+	Oid function;
+
+	converter->column = column;
+	converter->base = getBaseType(column->typid);
+	converter->read = read_kind(column, converter->base);
+	converter->edm = column_edm(column->type, converter->base);
+	getTypeInputInfo(column->typid, &function, &converter->ioparam);
+	fmgr_info(function, &converter->input);
+}
+
+DvConvert *
+dv_convert_prepare(const DvTable *table, DvColumn *const *columns, int ncolumns)
+{
+	DvConvert *convert = palloc0(sizeof(DvConvert));
+
+	convert->table = table;
+	convert->context = CurrentMemoryContext;
+	convert->utf8 = GetDatabaseEncoding() == PG_UTF8;
+	convert->ncolumns = ncolumns;
+	convert->converters = palloc0(sizeof(Converter) * Max(ncolumns, 1));
+	convert->properties = palloc0(sizeof(char *) * Max(ncolumns, 1));
+	initStringInfo(&convert->text);
+	for (int i = 0; i < ncolumns; i++)
+	{
+		prepare_column(convert, &convert->converters[i], columns[i]);
+		convert->properties[i] = column_property(table, columns[i]);
+	}
+	return convert;
+}
+
+const char *const *
+dv_convert_properties(const DvConvert *convert)
+{
+	return convert->properties;
+}
+
+/*
+ * Reading.
+ */
+
+/* Value of two or four digits; -1 if one is none. */
+static inline int
+digits2(const char *p)
+{
+	if (p[0] < '0' || p[0] > '9' || p[1] < '0' || p[1] > '9')
+		return -1;
+	return (p[0] - '0') * 10 + (p[1] - '0');
+}
+
+/* 2024-05-01 as days since 2000. */
+static bool
+read_days(const char *p, int *days)
+{
+	int century = digits2(p);
+	int year = digits2(p + 2);
+	int month = digits2(p + 5);
+	int day = digits2(p + 8);
+
+	if (century < 0 || year < 0 || p[4] != '-' || p[7] != '-')
+		return false;
+	year += century * 100;
+	if (year < 1 || month < 1 || month > 12 || day < 1 || day > day_tab[isleap(year)][month - 1])
+		return false;
+	*days = date2j(year, month, day) - POSTGRES_EPOCH_JDATE;
+	return true;
+}
+
+/* 2024-05-01T12:00:00Z, the only form that the service writes (sheet 3.3). */
+static bool
+read_timestamp(const char *p, int len, Timestamp *timestamp)
+{
+	int days;
+	int hour;
+	int minute;
+	int second;
+
+	if (len != 20 || p[10] != 'T' || p[13] != ':' || p[16] != ':' || p[19] != 'Z')
+		return false;
+	hour = digits2(p + 11);
+	minute = digits2(p + 14);
+	second = digits2(p + 17);
+	if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59)
+		return false;
+	if (!read_days(p, &days))
+		return false;
+	*timestamp = days * USECS_PER_DAY + ((hour * 60 + minute) * 60 + second) * USECS_PER_SEC;
+	return true;
+}
+
+/* Plain digits, few enough that nothing can overflow. */
+static bool
+read_digits(const char *p, int len, int most, int64 *number)
+{
+	bool negative = len > 0 && *p == '-';
+	const char *end = p + len;
+	int64 value = 0;
+
+	p += negative;
+	if (p == end || end - p > most)
+		return false;
+	for (; p < end; p++)
+	{
+		if (*p < '0' || *p > '9')
+			return false;
+		value = value * 10 + (*p - '0');
+	}
+	*number = negative ? -value : value;
+	return true;
+}
+
+static inline int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+/* 36 characters with hyphens where they belong. */
+bool
+dv_convert_guid(const char *p, int len, unsigned char *bytes)
+{
+	int n = 0;
+
+	if (len != 36)
+		return false;
+	for (int i = 0; i < 36; i += 2)
+	{
+		int high;
+		int low;
+
+		if (i == 8 || i == 13 || i == 18 || i == 23)
+		{
+			if (p[i++] != '-')
+				return false;
+		}
+		high = hex_digit(p[i]);
+		low = hex_digit(p[i + 1]);
+		if (high < 0 || low < 0)
+			return false;
+		bytes[n++] = (unsigned char) (high << 4 | low);
+	}
+	return true;
+}
+
+/* The ways round the input function. False: not this text. */
+static bool
+read_short(const Converter *converter, const DvField *field, const char *text, int len,
+		   Datum *result)
+{
+	int64 number;
+	int days;
+	pg_uuid_t *uuid;
+
+	switch (converter->read)
+	{
+		case READ_TEXT:
+			*result = PointerGetDatum(cstring_to_text_with_len(text, len));
+			return true;
+		case READ_INTEGER:
+			if (!read_digits(text, len, 9, &number))
+				return false;
+			*result = Int32GetDatum((int32) number);
+			return true;
+		case READ_BIGINT:
+			if (!read_digits(text, len, 18, &number))
+				return false;
+			*result = Int64GetDatum(number);
+			return true;
+		case READ_BOOLEAN:
+			*result = BoolGetDatum(field->kind == DV_FIELD_TRUE);
+			return field->kind == DV_FIELD_TRUE || field->kind == DV_FIELD_FALSE;
+		case READ_UUID:
+			uuid = palloc(sizeof(pg_uuid_t));
+			*result = UUIDPGetDatum(uuid);
+			return dv_convert_guid(text, len, uuid->data);
+		case READ_TIMESTAMP:
+			if (!read_timestamp(text, len, &number))
+				return false;
+			*result = TimestampGetDatum(number);
+			return true;
+		case READ_DATE:
+			if (len != 10 || !read_days(text, &days))
+				return false;
+			*result = DateADTGetDatum(days);
+			return true;
+		default:
+			return false;
+	}
+}
+
+static void
+value_callback(void *arg)
+{
+	Conversion *reading = arg;
+	int shown = reading->value ? pg_mbcliplen(reading->value, reading->len, VALUE_SHOWN) : 0;
+	const char *more = shown < reading->len ? "..." : "";
+
+	if (reading->value == NULL)
+		errcontext("column \"%s\" of foreign table \"%s\"", reading->column->name,
+				   reading->table->name);
+	else if (reading->row_id != NULL && reading->row_id->len > 0)
+		errcontext("column \"%s\" of foreign table \"%s\", row %.*s, value \"%.*s%s\"",
+				   reading->column->name, reading->table->name, reading->row_id->len,
+				   reading->row_id->text, shown, reading->value, more);
+	else
+		errcontext("column \"%s\" of foreign table \"%s\", value \"%.*s%s\"", reading->column->name,
+				   reading->table->name, shown, reading->value, more);
+}
+
+/* The text as the input function wants it, in the reusable buffer. */
+static void
+input_text(DvConvert *convert, const Converter *converter, const DvField *field, const char *text,
+		   int len)
+{
+	StringInfo out = &convert->text;
+	bool string = field->kind == DV_FIELD_STRING;
+
+	resetStringInfo(out);
+	if (converter->read == READ_JSON && string)
+	{
+		appendStringInfoChar(out, '"');
+		dv_json_escape(out, text, len);
+		appendStringInfoChar(out, '"');
+	}
+	else if (converter->read == READ_ARRAY && string)
+	{
+		appendStringInfoChar(out, '{');
+		appendBinaryStringInfo(out, text, len);
+		appendStringInfoChar(out, '}');
+	}
+	else
+		appendBinaryStringInfo(out, text, len);
+}
+
+static Datum
+read_base64(DvConvert *convert, const Converter *converter, const char *text, int len)
+{
+	Datum value =
+		DirectFunctionCall2(binary_decode, PointerGetDatum(cstring_to_text_with_len(text, len)),
+							CStringGetTextDatum("base64"));
+
+	if (converter->column->typid != converter->base)
+		domain_check(value, false, converter->column->typid, NULL, NULL);
+	return value;
+}
+
+static Datum
+read_long(DvConvert *convert, Converter *converter, const DvField *field, const char *text, int len,
+		  const DvField *row_id)
+{
+	Conversion reading = {convert->table, converter->column, row_id, text, len};
+	ErrorContextCallback callback = {error_context_stack, value_callback, &reading};
+	Datum result;
+
+	error_context_stack = &callback;
+	if (converter->read == READ_BASE64)
+		result = read_base64(convert, converter, text, len);
+	else
+	{
+		input_text(convert, converter, field, text, len);
+		result = InputFunctionCall(&converter->input, convert->text.data, converter->ioparam,
+								   converter->column->typmod);
+	}
+	error_context_stack = callback.previous;
+	return result;
+}
+
+/* The service's text in the database's encoding; not NUL-terminated. */
+static const char *
+local_text(const DvConvert *convert, const char *text, int *len)
+{
+	char *converted;
+
+	if (convert->utf8)
+		return text;
+	converted = pg_any_to_server(text, *len, PG_UTF8);
+	if (converted != text)
+		*len = strlen(converted);
+	return converted;
+}
+
+Datum
+dv_convert_in(DvConvert *convert, int column, const DvField *field, const DvField *row_id,
+			  bool *isnull)
+{
+	Converter *converter = &convert->converters[column];
+	const char *text = field->text;
+	int len = field->len;
+	Datum result;
+
+	*isnull = field->kind == DV_FIELD_ABSENT;
+	switch (field->kind)
+	{
+		case DV_FIELD_ABSENT:
+			return (Datum) 0;
+		case DV_FIELD_TRUE:
+			text = "true";
+			len = 4;
+			break;
+		case DV_FIELD_FALSE:
+			text = "false";
+			len = 5;
+			break;
+		case DV_FIELD_STRING:
+		case DV_FIELD_NESTED:
+			text = local_text(convert, text, &len);
+			break;
+		case DV_FIELD_NUMBER:
+			break;
+	}
+	if (read_short(converter, field, text, len, &result))
+		return result;
+	return read_long(convert, converter, field, text, len, row_id);
+}
+
+/*
+ * Writing.
+ */
+
+static void refuse_value(const DvConvert *convert, const Converter *converter, int code,
+						 const char *shown, const char *detail) pg_attribute_noreturn();
+
+static void
+refuse_value(const DvConvert *convert, const Converter *converter, int code, const char *shown,
+			 const char *detail)
+{
+	ereport(ERROR, (errcode(code),
+					errmsg("value %s cannot be sent for column \"%s\" of foreign table \"%s\"",
+						   shown, converter->column->name, convert->table->name),
+					errdetail("%s", detail)));
+}
+
+static const char *
+write_number(const DvConvert *convert, const Converter *converter, Datum value)
+{
+	const char *text;
+
+	/* A double keeps its exponent, which JSON has, too. */
+	if (converter->base == FLOAT8OID)
+		text = dv_datum_double(DatumGetFloat8(value));
+	else if (converter->base == FLOAT4OID)
+		text = dv_datum_real(DatumGetFloat4(value));
+	else
+		text = dv_datum_number(value, converter->base);
+	if (text[0] == 'N' || text[0] == 'I' || text[1] == 'I')
+		refuse_value(convert, converter, ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, text,
+					 "The service has no value that is infinite or not a number.");
+	return text;
+}
+
+static const char *
+write_time(const DvConvert *convert, const Converter *converter, Datum value)
+{
+	bool day = converter->edm == DV_EDM_DATE;
+	const char *text =
+		day ? dv_datum_day(value, converter->base) : dv_datum_instant(value, converter->base);
+	StringInfoData out;
+
+	if (!dv_literal_check(converter->edm, text))
+		refuse_value(convert, converter, ERRCODE_DATETIME_FIELD_OVERFLOW,
+					 dv_datum_output(value, converter->base),
+					 "The service takes dates from 1753-01-01 to 9999-12-31.");
+	initStringInfo(&out);
+	if (day)
+		dv_literal_append_date(&out, strtoll(text, NULL, 10));
+	else
+		dv_literal_append_datetime(&out, strtoll(text, NULL, 10));
+	return out.data;
+}
+
+static bool
+is_text_type(Oid typid)
+{
+	return typid == TEXTOID || typid == VARCHAROID || typid == BPCHAROID;
+}
+
+/* base64 without the line breaks that encode() puts in. */
+static char *
+base64_text(Datum value)
+{
+	Datum encoded = DirectFunctionCall2(binary_encode, value, CStringGetTextDatum("base64"));
+	char *digits = TextDatumGetCString(encoded);
+	char *to = digits;
+
+	for (const char *from = digits; *from; from++)
+	{
+		if (*from != '\n')
+			*to++ = *from;
+	}
+	*to = '\0';
+	return digits;
+}
+
+/* Elements of an array with their own type. */
+typedef struct Elements
+{
+	Oid typid;
+	int n;
+	Datum *values;
+	bool *nulls;
+} Elements;
+
+static void
+take_apart(Datum array, Oid element, Elements *elements)
+{
+	int16 len;
+	bool byval;
+	char align;
+
+	get_typlenbyvalalign(element, &len, &byval, &align);
+	deconstruct_array(DatumGetArrayTypeP(array), element, len, byval, align, &elements->values,
+					  &elements->nulls, &elements->n);
+	elements->typid = getBaseType(element);
+}
+
+/* integer[] as 1,9; NULL for none, which clears the column (sheet 3.1). */
+static char *
+write_choices(const DvConvert *convert, const Converter *converter, Datum value, Oid element)
+{
+	Elements elements;
+	StringInfoData out;
+
+	take_apart(value, element, &elements);
+	if (elements.n == 0)
+		return NULL;
+	initStringInfo(&out);
+	for (int i = 0; i < elements.n; i++)
+	{
+		if (elements.nulls[i])
+			refuse_value(convert, converter, ERRCODE_NULL_VALUE_NOT_ALLOWED,
+						 dv_datum_output(value, converter->base),
+						 "A list of choices holds no null.");
+		if (i > 0)
+			appendStringInfoChar(&out, ',');
+		appendStringInfoString(&out, dv_datum_string(elements.values[i], elements.typid));
+	}
+	return out.data;
+}
+
+/* Does a column of this declared type have its value as text already, in the user's own spelling? */
+static bool
+spelt_by_user(const Converter *converter)
+{
+	return is_text_type(converter->base) &&
+		   (converter->edm == DV_EDM_DATE || converter->edm == DV_EDM_DATETIME ||
+			converter->edm == DV_EDM_GUID || converter->edm == DV_EDM_CHOICES);
+}
+
+static DvJson
+write_value(const DvConvert *convert, const Converter *converter, Datum value, const char **text)
+{
+	Oid element = get_element_type(converter->base);
+
+	if (converter->base == JSONOID || converter->base == JSONBOID)
+	{
+		*text = dv_datum_output(value, converter->base);
+		return DV_JSON_RAW;
+	}
+	if (is_base64(converter->column, converter->base))
+	{
+		*text = base64_text(value);
+		return DV_JSON_STRING;
+	}
+	if (OidIsValid(element))
+	{
+		*text = write_choices(convert, converter, value, element);
+		return *text == NULL ? DV_JSON_NULL : DV_JSON_STRING;
+	}
+	if (spelt_by_user(converter))
+	{
+		*text = dv_datum_string(value, converter->base);
+		return DV_JSON_STRING;
+	}
+	switch (converter->edm)
+	{
+		case DV_EDM_INT32:
+		case DV_EDM_INT64:
+		case DV_EDM_DECIMAL:
+		case DV_EDM_DOUBLE:
+			*text = write_number(convert, converter, value);
+			return DV_JSON_NUMBER;
+		case DV_EDM_BOOLEAN:
+			*text = dv_datum_boolean(value, converter->base) ? "true" : "false";
+			return DV_JSON_BOOLEAN;
+		case DV_EDM_DATE:
+		case DV_EDM_DATETIME:
+			*text = write_time(convert, converter, value);
+			return DV_JSON_STRING;
+		case DV_EDM_NONE:
+		case DV_EDM_STRING:
+		case DV_EDM_GUID:
+		case DV_EDM_CHOICES:
+			break;
+	}
+	*text = dv_datum_string(value, converter->base);
+	return DV_JSON_STRING;
+}
+
+DvJson
+dv_convert_out(DvConvert *convert, int column, Datum value, bool isnull, const char **text,
+			   size_t *len)
+{
+	const Converter *converter = &convert->converters[column];
+	Conversion writing = {convert->table, converter->column, NULL, NULL, 0};
+	ErrorContextCallback callback = {error_context_stack, value_callback, &writing};
+	DvJson kind = DV_JSON_NULL;
+
+	/* Labels and targets are annotations: nothing to write to. */
+	Assert(converter->column->label_of == NULL && converter->column->target_of == NULL);
+	*text = NULL;
+	error_context_stack = &callback;
+	if (!isnull)
+		kind = write_value(convert, converter, value, text);
+	error_context_stack = callback.previous;
+	if (kind == DV_JSON_NULL)
+		*text = "null";
+	*len = strlen(*text);
+	return kind;
+}
+
+/*
+ * Comparing.
+ */
+
+/* 1.50 and 1.5 are one value, and one item of a list. */
+static char *
+canonical_number(char *text)
+{
+	char *end;
+
+	if (strchr(text, '.') == NULL)
+		return text;
+	end = text + strlen(text);
+	while (end[-1] == '0')
+		end--;
+	if (end[-1] == '.')
+		end--;
+	return pnstrdup(text, end - text);
+}
+
+/* char(n) compares without its padding. */
+static char *
+operand_string(Datum value, Oid typid)
+{
+	char *text = dv_datum_string(value, typid);
+
+	if (typid == BPCHAROID)
+	{
+		int len = strlen(text);
+
+		while (len > 0 && text[len - 1] == ' ')
+			len--;
+		text = pnstrdup(text, len);
+	}
+	return text;
+}
+
+static char *
+operand_guid(Datum value, Oid typid)
+{
+	if (typid != UUIDOID)
+		value = DirectFunctionCall1(uuid_in, CStringGetDatum(dv_datum_output(value, typid)));
+	return DatumGetCString(DirectFunctionCall1(uuid_out, value));
+}
+
+static char *
+operand_text(Datum value, Oid typid, DvEdm edm)
+{
+	switch (edm)
+	{
+		case DV_EDM_INT32:
+		case DV_EDM_INT64:
+		case DV_EDM_DECIMAL:
+			return canonical_number(dv_datum_number(value, typid));
+		case DV_EDM_DOUBLE:
+			return dv_datum_as_double(value, typid);
+		case DV_EDM_BOOLEAN:
+			return dv_datum_boolean(value, typid) ? "true" : "false";
+		case DV_EDM_GUID:
+			return operand_guid(value, typid);
+		case DV_EDM_DATE:
+			return dv_datum_day(value, typid);
+		case DV_EDM_DATETIME:
+			return dv_datum_instant(value, typid);
+		case DV_EDM_NONE:
+		case DV_EDM_STRING:
+		case DV_EDM_CHOICES:
+			break;
+	}
+	return operand_string(value, typid);
+}
+
+DvValue *
+dv_convert_operand(Datum value, bool isnull, Oid typid, DvType type)
+{
+	DvValue *operand = palloc0(sizeof(DvValue));
+	Oid base = getBaseType(typid);
+	Oid element = get_element_type(base);
+	Elements elements;
+
+	operand->isnull = isnull;
+	operand->isarray = OidIsValid(element);
+	if (isnull)
+		return operand;
+	if (!operand->isarray)
+	{
+		operand->text = operand_text(value, base, column_edm(type, base));
+		return operand;
+	}
+	take_apart(value, element, &elements);
+	operand->items = palloc(sizeof(char *) * Max(elements.n, 1));
+	for (int i = 0; i < elements.n; i++)
+	{
+		if (elements.nulls[i])
+			operand->has_null = true;
+		else
+			operand->items[operand->nitems++] =
+				operand_text(elements.values[i], elements.typid, column_edm(type, elements.typid));
+	}
+	return operand;
+}

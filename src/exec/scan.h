@@ -1,0 +1,28 @@
+/*
+ * scan.h
+ *	  Begin, iterate, rescan, end; fetches one page ahead.
+ */
+#ifndef DV_EXEC_SCAN_H
+#define DV_EXEC_SCAN_H
+
+#include "nodes/execnodes.h"
+#include "handoff.h"
+#include "remote/service.h"
+
+extern void dataverseBeginForeignScan(ForeignScanState *node, int eflags);
+extern TupleTableSlot *dataverseIterateForeignScan(ForeignScanState *node);
+extern void dataverseReScanForeignScan(ForeignScanState *node);
+extern void dataverseEndForeignScan(ForeignScanState *node);
+
+/* For explain: the request(s) as they go out (parameters not known yet as $n), and the counts. */
+typedef struct DvScanReport
+{
+	char *request; /* GET accounts?$select=... exactly as sent */
+	char *filter;  /* the same filter, readable; NULL if none */
+	int pieces;    /* > 1: a long list cut into that many requests; 0 unknown */
+	DvCounters counters;
+} DvScanReport;
+
+extern void dv_scan_report(ForeignScanState *node, DvScanReport *report);
+
+#endif /* DV_EXEC_SCAN_H */

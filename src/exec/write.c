@@ -1,0 +1,664 @@
+/*
+ * write.c
+ *	  One write request for some rows: its shape, and what its answer says of
+ *	  each.
+ *
+ * Shapes.  One row: the plain request of its kind.  Several: CreateMultiple,
+ * UpsertMultiple, UpdateMultiple where the table has them, else a $batch of
+ * plain requests that goes on after errors.  Deletes have no bulk message, and
+ * none of the messages can leave existing rows alone, so those go by $batch
+ * too.  A PATCH without If-Match creates (sheet 4.3): only upserts go without.
+ *
+ * Answers.  A bulk message on a standard table is all or nothing and does not
+ * name the row that failed: BLAME, and the caller halves.  In a $batch every
+ * row has an answer of its own.  Three answers look like errors and are none:
+ * a row that exists when existing ones are to be left alone, a row to delete or
+ * update that is gone, and a clash with an id of our own making, which is the
+ * echo of our own request whose answer was lost.
+ *
+ * Everything sent here may be sent twice: upserts, updates and deletes by their
+ * nature, creates since they carry ids made here.
+ */
+#include "postgres.h"
+
+#include "compat.h"
+
+#include <time.h>
+
+#include "utils/memutils.h"
+
+#include "exec/probe.h"
+#include "exec/write.h"
+#include "odata/batch.h"
+#include "odata/fault.h"
+#include "remote/metadata.h"
+
+#define MESSAGE_PREFIX "Microsoft.Dynamics.CRM."
+
+/* Duplicate primary id, and a lost race of two upserts (sheet 4.1, 4.3); keys have a code of their own. */
+#define CODE_DUPLICATE 0x80040237U
+
+/* What fault decides when patience is at its end. */
+#define LAST_ATTEMPT 100
+
+typedef enum Shape
+{
+	SHAPE_SINGLE,
+	SHAPE_MESSAGE,
+	SHAPE_BATCH
+} Shape;
+
+struct DvWrite
+{
+	const DvWriter *writer;
+	DvRowSet *set;
+	const int *rows;
+	int n;
+	Shape shape;
+	MemoryContext context; /* texts of the request; child of the set's */
+	DvCall *call;
+};
+
+/*
+ * Sending.
+ */
+
+static Shape
+choose_shape(const DvWriter *writer, int n)
+{
+	const DvModifyPlan *plan = writer->plan;
+
+	if (n == 1)
+		return SHAPE_SINGLE;
+	if (plan->mode == DV_WRITE_DELETE || plan->do_nothing ||
+		writer->table->table_type == DV_TABLE_VIRTUAL ||
+		!dv_metadata_bulk(writer->service, writer->table->table_name))
+		return SHAPE_BATCH;
+	return SHAPE_MESSAGE;
+}
+
+static const char *
+message_name(DvWriteMode mode)
+{
+	switch (mode)
+	{
+		case DV_WRITE_CREATE:
+			return MESSAGE_PREFIX "CreateMultiple";
+		case DV_WRITE_UPSERT:
+			return MESSAGE_PREFIX "UpsertMultiple";
+		case DV_WRITE_UPDATE:
+			return MESSAGE_PREFIX "UpdateMultiple";
+		default:
+			elog(ERROR, "no bulk message for write mode %d", (int) mode);
+	}
+}
+
+/* One row's plain request. */
+typedef struct Operation
+{
+	const char *method;
+	StringInfoData path; /* below the service root */
+	StringInfoData body;
+	bool has_body;
+	const char *condition; /* header line, or NULL */
+} Operation;
+
+static const char *
+method_name(DvWriteMode mode)
+{
+	switch (mode)
+	{
+		case DV_WRITE_CREATE:
+			return "POST";
+		case DV_WRITE_DELETE:
+			return "DELETE";
+		default:
+			return "PATCH";
+	}
+}
+
+static void
+make_operation(const DvWriter *writer, const DvRowSet *set, int row, Operation *operation)
+{
+	DvWriteMode mode = writer->plan->mode;
+
+	initStringInfo(&operation->path);
+	initStringInfo(&operation->body);
+	operation->method = method_name(mode);
+	operation->condition = NULL;
+	operation->has_body = mode != DV_WRITE_DELETE;
+	if (mode == DV_WRITE_CREATE)
+		appendStringInfoString(&operation->path, writer->table->entity_set);
+	else
+		dv_encode_address(writer->encode, &set->rows[row], true, &operation->path);
+	if (operation->has_body)
+		dv_body_row_single(set->body, row, &operation->body);
+	if (mode == DV_WRITE_UPDATE)
+		operation->condition = "If-Match: *";
+	else if (mode == DV_WRITE_UPSERT && writer->plan->do_nothing)
+		operation->condition = "If-None-Match: *";
+}
+
+static DvCallSpec
+base_spec(const DvWriter *writer)
+{
+	DvCallSpec spec = {.method = "POST",
+					   .repeat = DV_REPEAT_SAFE,
+					   .tag = true,
+					   .settings = &writer->table->settings,
+					   .counters = writer->counters};
+
+	return spec;
+}
+
+static DvCall *
+start_single(DvWrite *write)
+{
+	const DvWriter *writer = write->writer;
+	DvCallSpec spec = base_spec(writer);
+	const char *headers[3] = {NULL};
+	int nheaders = 0;
+	Operation operation;
+
+	make_operation(writer, write->set, write->rows[0], &operation);
+	if (writer->returning && operation.has_body)
+	{
+		/* The row as it is after the write, in the same request (sheet 4.1, 4.3). */
+		appendStringInfo(&operation.path, "?$select=%s", writer->returning);
+		headers[nheaders++] = writer->labels
+								  ? "Prefer: return=representation,odata.include-annotations=\"*\""
+								  : "Prefer: return=representation";
+	}
+	if (operation.condition)
+		headers[nheaders++] = operation.condition;
+	spec.method = operation.method;
+	spec.path = operation.path.data;
+	spec.headers = headers;
+	if (operation.has_body)
+	{
+		spec.body = operation.body.data;
+		spec.body_len = operation.body.len;
+	}
+	return dv_call_start(writer->service, &spec);
+}
+
+static DvCall *
+start_message(DvWrite *write)
+{
+	const DvWriter *writer = write->writer;
+	DvCallSpec spec = base_spec(writer);
+	StringInfoData body;
+
+	initStringInfo(&body);
+	dv_body_targets(write->set->body, write->rows, write->n, &body);
+	spec.path = psprintf("%s/%s", writer->table->entity_set, message_name(writer->plan->mode));
+	spec.body = body.data;
+	spec.body_len = body.len;
+	return dv_call_start(writer->service, &spec);
+}
+
+/* The service root as a path without its host: requests inside a batch name it (sheet 5.6). */
+static const char *
+root_path(const DvService *service)
+{
+	const char *host = strstr(service->server->root, "://");
+	const char *path = host ? strchr(host + 3, '/') : NULL;
+
+	return path ? path : "";
+}
+
+/* MSCRM headers count for the operation they stand at, not for the batch (sheet 5.6). */
+static void
+append_optional_headers(StringInfo out, const DvSettings *settings)
+{
+	if (settings->bypass_business_logic)
+		appendStringInfo(out, "MSCRM.BypassBusinessLogicExecution: %s\r\n",
+						 settings->bypass_business_logic);
+	if (settings->bypass_flows)
+		appendStringInfoString(out, "MSCRM.SuppressCallbackRegistrationExpanderJob: true\r\n");
+	if (!settings->suppress_duplicate_detection)
+		appendStringInfoString(out, "MSCRM.SuppressDuplicateDetection: false\r\n");
+}
+
+static void
+add_part(DvWrite *write, DvBatch *batch, int place)
+{
+	const DvWriter *writer = write->writer;
+	const DvSettings *settings = &writer->table->settings;
+	StringInfoData headers;
+	StringInfoData path;
+	Operation operation;
+
+	make_operation(writer, write->set, write->rows[place], &operation);
+	initStringInfo(&path);
+	appendStringInfo(&path, "%s/%s", root_path(writer->service), operation.path.data);
+	if (settings->tag)
+	{
+		appendStringInfoString(&path, "?tag=");
+		dv_url_escape(&path, settings->tag, strlen(settings->tag), NULL);
+	}
+	initStringInfo(&headers);
+	if (operation.condition)
+		appendStringInfo(&headers, "%s\r\n", operation.condition);
+	append_optional_headers(&headers, settings);
+	dv_batch_add(batch, operation.method, path.data, headers.data,
+				 operation.has_body ? operation.body.data : NULL, operation.body.len, place);
+	pfree(operation.path.data);
+	pfree(operation.body.data);
+	pfree(headers.data);
+	pfree(path.data);
+}
+
+/* Text that no data can hold, since nobody has seen it. */
+static char *
+boundary_seed(void)
+{
+	uint8 bytes[16];
+	StringInfoData seed;
+
+	if (!pg_strong_random(bytes, sizeof(bytes)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
+	initStringInfo(&seed);
+	for (int i = 0; i < sizeof(bytes); i++)
+		appendStringInfo(&seed, "%02x", bytes[i]);
+	return seed.data;
+}
+
+static DvCall *
+start_batch(DvWrite *write)
+{
+	static const char *const headers[] = {"Prefer: odata.continue-on-error", NULL};
+	DvCallSpec spec = base_spec(write->writer);
+	DvBatch *batch = dv_batch_create(boundary_seed());
+	StringInfoData body;
+
+	for (int i = 0; i < write->n; i++)
+		add_part(write, batch, i);
+	initStringInfo(&body);
+	spec.content_type = dv_batch_finish(batch, &body);
+	spec.path = "$batch";
+	spec.headers = headers;
+	spec.body = body.data;
+	spec.body_len = body.len;
+	spec.tag = false; /* its parts carry them */
+	return dv_call_start(write->writer->service, &spec);
+}
+
+DvWrite *
+dv_write_start(const DvWriter *writer, DvRowSet *set, const int *rows, int n)
+{
+	MemoryContext context =
+		AllocSetContextCreate(set->context, "dataverse_fdw write request", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	DvWrite *write = palloc0(sizeof(DvWrite));
+
+	Assert(n > 0);
+	write->writer = writer;
+	write->set = set;
+	write->rows = rows;
+	write->n = n;
+	write->context = context;
+	write->shape = choose_shape(writer, n);
+	switch (write->shape)
+	{
+		case SHAPE_SINGLE:
+			write->call = start_single(write);
+			break;
+		case SHAPE_MESSAGE:
+			write->call = start_message(write);
+			break;
+		case SHAPE_BATCH:
+			write->call = start_batch(write);
+			break;
+	}
+	MemoryContextSwitchTo(old);
+	return write;
+}
+
+DvCall *
+dv_write_call(const DvWrite *write)
+{
+	return write->call;
+}
+
+int
+dv_write_rows(const DvWrite *write)
+{
+	return write->n;
+}
+
+/*
+ * What an error means.
+ */
+
+static bool
+is_unique(const DvError *error)
+{
+	return error->kind == DV_ERROR_HTTP && dv_fault_class(error) == DV_FAULT_UNIQUE;
+}
+
+static bool
+is_missing(const DvError *error)
+{
+	return error->kind == DV_ERROR_HTTP && dv_fault_class(error) == DV_FAULT_NOT_FOUND;
+}
+
+/* Could another row have fared better? Not when the user, the table or the service is at fault. */
+static bool
+is_fault_of_row(const DvError *error)
+{
+	if (error->kind != DV_ERROR_HTTP)
+		return false;
+	switch (dv_fault_class(error))
+	{
+		case DV_FAULT_AUTH:
+		case DV_FAULT_THROTTLED:
+		case DV_FAULT_RETRY:
+		case DV_FAULT_TABLE:
+			return false;
+		default:
+			return true;
+	}
+}
+
+/* Half as many rows might do, or, for one row, another attempt. */
+static bool
+is_too_slow(const DvError *error)
+{
+	long wait;
+
+	return dv_fault_decide(error, DV_REPEAT_SAFE, LAST_ATTEMPT, 0, &wait) == DV_VERDICT_SPLIT;
+}
+
+/* Of two upserts of a new key at a time one is refused, although it would now update (sheet 4.3). */
+static bool
+may_have_raced(DvWrite *write, const DvError *error)
+{
+	const DvModifyPlan *plan = write->writer->plan;
+
+	if (plan->mode != DV_WRITE_UPSERT || plan->do_nothing || !is_unique(error) ||
+		error->code != CODE_DUPLICATE || write->set->raced)
+		return false;
+	write->set->raced = true;
+	return true;
+}
+
+static DvProbe
+make_probe(const DvWriter *writer)
+{
+	DvProbe probe = {.service = writer->service,
+					 .table = writer->table,
+					 .primary_id = dv_encode_primary_id(writer->encode),
+					 .counters = writer->counters};
+
+	return probe;
+}
+
+/*
+ * "Does not exist" may mean the row or something it points to, with one code
+ * for both, and messages are not to be read (sheet 3.5, 7.4): so ask.
+ */
+static bool
+row_is_gone(const DvWriter *writer, const DvRow *row)
+{
+	DvProbe probe = make_probe(writer);
+	const char *ids[1];
+
+	ids[0] = row->id;
+	return !dv_probe_ids(&probe, ids, 1)[0];
+}
+
+/*
+ * A create was refused that may have gone through before: which ids are there?
+ * True when some are.
+ */
+static bool
+sift_created(DvWrite *write)
+{
+	DvRowSet *set = write->set;
+	DvProbe probe = make_probe(write->writer);
+	const char **ids = palloc(sizeof(char *) * write->n);
+	bool *there;
+	bool any = false;
+
+	for (int i = 0; i < write->n; i++)
+		ids[i] = set->rows[write->rows[i]].id;
+	there = dv_probe_ids(&probe, ids, write->n);
+	for (int i = 0; i < write->n; i++)
+	{
+		/* An id of the user's may have been there before. */
+		if (!there[i] || set->rows[write->rows[i]].id_given)
+			continue;
+		set->fates[write->rows[i]] = DV_FATE_WRITTEN;
+		any = true;
+	}
+	return any;
+}
+
+/*
+ * Judging.
+ */
+
+/* Answers that look like errors and are none. */
+static DvFate
+harmless_fate(const DvWrite *write, int row, const DvError *error)
+{
+	const DvWriter *writer = write->writer;
+	const DvRowSet *set = write->set;
+
+	switch (writer->plan->mode)
+	{
+		case DV_WRITE_CREATE:
+			if (is_unique(error) && error->code == CODE_DUPLICATE && set->doubtful &&
+				!set->rows[row].id_given)
+				return DV_FATE_WRITTEN;
+			if (is_unique(error) && writer->plan->do_nothing)
+				return DV_FATE_SKIPPED;
+			break;
+		case DV_WRITE_UPSERT:
+			if (writer->plan->do_nothing && (error->status == 412 || is_unique(error)))
+				return DV_FATE_SKIPPED;
+			break;
+		case DV_WRITE_UPDATE:
+			if (is_missing(error) && row_is_gone(writer, &set->rows[row]))
+				return DV_FATE_SKIPPED;
+			break;
+		case DV_WRITE_DELETE:
+			if (is_missing(error))
+				return set->doubtful ? DV_FATE_WRITTEN : DV_FATE_SKIPPED;
+			break;
+	}
+	return DV_FATE_OPEN;
+}
+
+/* What an operation's error in a $batch means for its row: it may stay open for another attempt. */
+static void
+judge_row(DvWrite *write, int row, const DvError *error, long *wait_ms)
+{
+	DvFate fate = harmless_fate(write, row, error);
+	long wait = 0;
+
+	write->set->fates[row] = fate;
+	if (fate != DV_FATE_OPEN)
+		return;
+	if (dv_fault_decide(error, DV_REPEAT_SAFE, 0, 0.5, &wait) == DV_VERDICT_FAIL)
+		dv_rowset_refuse(write->set, row, error);
+	*wait_ms = Max(*wait_ms, wait);
+}
+
+static DvOutcome
+judge_single(DvWrite *write, const DvError *error)
+{
+	int row = write->rows[0];
+	DvRowSet *set = write->set;
+
+	if (may_have_raced(write, error))
+		return DV_OUTCOME_AGAIN;
+	if (is_too_slow(error) && !set->slow)
+	{
+		set->slow = true;
+		return DV_OUTCOME_AGAIN;
+	}
+	/* The call has had all the patience there is: what it still calls passing is the end. */
+	if (!is_fault_of_row(error))
+		return DV_OUTCOME_FATAL;
+	set->fates[row] = harmless_fate(write, row, error);
+	if (set->fates[row] == DV_FATE_OPEN)
+		dv_rowset_refuse(set, row, error);
+	return DV_OUTCOME_DONE;
+}
+
+static bool
+any_open(const DvWrite *write)
+{
+	for (int i = 0; i < write->n; i++)
+	{
+		if (write->set->fates[write->rows[i]] == DV_FATE_OPEN)
+			return true;
+	}
+	return false;
+}
+
+/* A request for several rows that was refused as a whole. */
+static DvOutcome
+judge_many(DvWrite *write, const DvError *error)
+{
+	bool elastic = write->writer->table->table_type == DV_TABLE_ELASTIC;
+
+	if (may_have_raced(write, error))
+		return DV_OUTCOME_AGAIN;
+	if (is_too_slow(error))
+		return DV_OUTCOME_SMALLER;
+	if (!is_fault_of_row(error))
+		return DV_OUTCOME_FATAL;
+	/* Elastic tables keep the rows that were good (sheet 5.2). */
+	if (write->shape == SHAPE_MESSAGE && write->writer->plan->mode == DV_WRITE_CREATE &&
+		(elastic || (write->set->doubtful && is_unique(error))) && sift_created(write))
+		return any_open(write) ? DV_OUTCOME_AGAIN : DV_OUTCOME_DONE;
+	return DV_OUTCOME_BLAME;
+}
+
+static void
+judge_part(DvWrite *write, int row, const DvBatchPart *part, long *wait_ms)
+{
+	DvError error = {0};
+	char *retry_after;
+
+	if (part->status >= 200 && part->status < 300)
+	{
+		write->set->fates[row] = DV_FATE_WRITTEN;
+		return;
+	}
+	dv_fault_parse(part->status, part->body, part->body_len, &error);
+	retry_after = dv_batch_part_header(part, "Retry-After");
+	if (retry_after)
+		error.retry_after_ms = dv_fault_retry_after(retry_after, (int64) time(NULL));
+	if (error.request_id == NULL)
+		error.request_id = dv_batch_part_header(part, "REQ_ID");
+	judge_row(write, row, &error, wait_ms);
+}
+
+static DvOutcome
+judge_batch(DvWrite *write, DvError *error, long *wait_ms)
+{
+	DvBatchPart *parts;
+	int nparts;
+	size_t len;
+	const char *body = dv_call_body(write->call, &len);
+	const char *type = dv_call_header(write->call, "Content-Type");
+
+	if (!dv_batch_split(type ? type : "", body, len, &parts, &nparts, error))
+		return DV_OUTCOME_FATAL;
+	if (nparts == 0 || nparts > write->n)
+	{
+		dv_error_set(error, DV_ERROR_PROTOCOL, "a batch of %d operations has %d answers", write->n,
+					 nparts);
+		return DV_OUTCOME_FATAL;
+	}
+	/* Answers come in order; operations without one were not executed (sheet 5.7). */
+	for (int i = 0; i < nparts; i++)
+		judge_part(write, write->rows[i], &parts[i], wait_ms);
+	return any_open(write) ? DV_OUTCOME_AGAIN : DV_OUTCOME_DONE;
+}
+
+/* A good answer to anything but a $batch: all rows are written. */
+static DvOutcome
+accept_all(DvWrite *write)
+{
+	DvRowSet *set = write->set;
+
+	for (int i = 0; i < write->n; i++)
+		set->fates[write->rows[i]] = DV_FATE_WRITTEN;
+	if (write->shape == SHAPE_SINGLE && write->writer->returning &&
+		dv_call_status(write->call) != 204)
+	{
+		MemoryContext old = MemoryContextSwitchTo(set->context);
+
+		set->answer = dv_call_take_body(write->call, &set->answer_len);
+		MemoryContextSwitchTo(old);
+	}
+	return DV_OUTCOME_DONE;
+}
+
+static DvOutcome
+judge(DvWrite *write, DvError *error, long *wait_ms)
+{
+	if (error->kind == DV_ERROR_NONE)
+		return write->shape == SHAPE_BATCH ? judge_batch(write, error, wait_ms) : accept_all(write);
+	return write->shape == SHAPE_SINGLE ? judge_single(write, error) : judge_many(write, error);
+}
+
+static int
+count_written(const DvWrite *write)
+{
+	int n = 0;
+
+	for (int i = 0; i < write->n; i++)
+		n += write->set->fates[write->rows[i]] == DV_FATE_WRITTEN;
+	return n;
+}
+
+DvOutcome
+dv_write_finish(DvWrite *write, DvError *error, long *wait_ms, int *written)
+{
+	MemoryContext old = MemoryContextSwitchTo(write->context);
+	DvRowSet *set = write->set;
+	DvError failure = *dv_call_error(write->call);
+	DvOutcome outcome;
+
+	*wait_ms = 0;
+	set->doubtful = set->doubtful || dv_call_ambiguous(write->call);
+	outcome = judge(write, &failure, wait_ms);
+	dv_rowset_copy_error(set, error, &failure);
+	*written = count_written(write);
+	write->writer->counters->rows += *written;
+	MemoryContextSwitchTo(old);
+	dv_call_release(write->call);
+	MemoryContextDelete(write->context);
+	return outcome;
+}
+
+const char *
+dv_write_read(const DvWriter *writer, DvRowSet *set, int row, size_t *len)
+{
+	static const char *const annotations[] = {"Prefer: odata.include-annotations=\"*\"", NULL};
+	MemoryContext old = MemoryContextSwitchTo(set->context);
+	DvCallSpec spec = base_spec(writer);
+	StringInfoData path;
+	DvCall *call;
+	const char *body;
+
+	initStringInfo(&path);
+	dv_encode_address(writer->encode, &set->rows[row], true, &path);
+	appendStringInfo(&path, "?$select=%s", writer->returning);
+	spec.method = "GET";
+	spec.path = path.data;
+	spec.headers = writer->labels ? annotations : NULL;
+	spec.tag = false;
+	call = dv_call_now(writer->service, &spec);
+	body = dv_call_take_body(call, len);
+	dv_call_release(call);
+	MemoryContextSwitchTo(old);
+	return body;
+}

@@ -1,0 +1,245 @@
+/*
+ * handoff.c
+ *	  What the planner leaves for the executor, as lists that copyObject and
+ *	  outfuncs understand.
+ *
+ * Each struct is one list with its members in the order of the struct; each
+ * filter node is a list of its own, its arms nested in it.  Numbers are
+ * Integer nodes, 64-bit numbers and texts String nodes, and a text that is
+ * NULL is a NULL cell, which survives copying and printing.
+ *
+ * Values bound into a filter do not travel: the planner has none, its operands
+ * are in fdw_exprs.
+ *
+ * Unpacking does not copy texts.  They point into the list, which belongs to
+ * the plan and outlives the executor's use of it.
+ *
+ * Builds with assertions take every round trip twice: through text and back
+ * when packed, and packed again when unpacked.
+ */
+#include "postgres.h"
+
+#include "compat.h"
+
+#include "nodes/value.h"
+
+#include "handoff.h"
+
+/* A list being read, cell by cell. */
+typedef struct Reader
+{
+	List *list;
+	int next;
+} Reader;
+
+static Node *
+pack_text(const char *text)
+{
+	return text == NULL ? NULL : (Node *) makeString(pstrdup(text));
+}
+
+static Node *
+pack_int(int number)
+{
+	return (Node *) makeInteger(number);
+}
+
+/* Integer nodes hold 32 bits. */
+static Node *
+pack_int64(int64 number)
+{
+	return (Node *) makeString(psprintf(INT64_FORMAT, number));
+}
+
+static void *
+read_cell(Reader *reader)
+{
+	if (reader->next >= list_length(reader->list))
+		elog(ERROR, "plan data of a foreign scan or modification is too short");
+	return list_nth(reader->list, reader->next++);
+}
+
+static char *
+read_text(Reader *reader)
+{
+	Node *node = read_cell(reader);
+
+	return node == NULL ? NULL : strVal(node);
+}
+
+static int
+read_int(Reader *reader)
+{
+	return intVal(read_cell(reader));
+}
+
+static int64
+read_int64(Reader *reader)
+{
+	return strtoll(strVal(read_cell(reader)), NULL, 10);
+}
+
+/* Nothing may be left: a writer and a reader that disagree would go unnoticed. */
+static void
+read_end(Reader *reader)
+{
+	if (reader->next != list_length(reader->list))
+		elog(ERROR, "plan data of a foreign scan or modification is too long");
+}
+
+static List *
+pack_filter(const DvFilter *filter)
+{
+	List *args = NIL;
+	List *packed = NIL;
+
+	if (filter == NULL)
+		return NIL;
+	Assert(filter->value == NULL);
+	for (int i = 0; i < filter->nargs; i++)
+		args = lappend(args, pack_filter(filter->args[i]));
+
+	packed = lappend(packed, pack_int(filter->kind));
+	packed = lappend(packed, pack_int(filter->exactness));
+	packed = lappend(packed, args);
+	packed = lappend(packed, pack_int(filter->op));
+	packed = lappend(packed, pack_text(filter->property));
+	packed = lappend(packed, pack_text(filter->logical));
+	packed = lappend(packed, pack_int(filter->type));
+	return lappend(packed, pack_int(filter->slot));
+}
+
+static DvFilter *
+unpack_filter(List *packed)
+{
+	Reader reader = {packed, 0};
+	DvFilter *filter;
+	List *args;
+
+	if (packed == NIL)
+		return NULL;
+	filter = palloc0(sizeof(DvFilter));
+	filter->kind = read_int(&reader);
+	filter->exactness = read_int(&reader);
+	args = read_cell(&reader);
+	filter->op = read_int(&reader);
+	filter->property = read_text(&reader);
+	filter->logical = read_text(&reader);
+	filter->type = read_int(&reader);
+	filter->slot = read_int(&reader);
+	read_end(&reader);
+
+	filter->nargs = list_length(args);
+	filter->args = palloc(sizeof(DvFilter *) * Max(filter->nargs, 1));
+	for (int i = 0; i < filter->nargs; i++)
+		filter->args[i] = unpack_filter(list_nth(args, i));
+	return filter;
+}
+
+static List *
+pack_sortkeys(List *sortkeys)
+{
+	List *packed = NIL;
+	ListCell *lc;
+
+	foreach (lc, sortkeys)
+	{
+		DvSortKey *key = lfirst(lc);
+
+		packed = lappend(packed, list_make2(pack_text(key->property), pack_int(key->descending)));
+	}
+	return packed;
+}
+
+static List *
+unpack_sortkeys(List *packed)
+{
+	List *sortkeys = NIL;
+	ListCell *lc;
+
+	foreach (lc, packed)
+	{
+		Reader reader = {lfirst(lc), 0};
+		DvSortKey *key = palloc(sizeof(DvSortKey));
+
+		key->property = read_text(&reader);
+		key->descending = read_int(&reader) != 0;
+		read_end(&reader);
+		sortkeys = lappend(sortkeys, key);
+	}
+	return sortkeys;
+}
+
+List *
+dv_handoff_pack_scan(const DvScanPlan *plan)
+{
+	List *packed = NIL;
+
+	packed = lappend(packed, pack_int((int) plan->relid));
+	packed = lappend(packed, pack_text(plan->entity_set));
+	packed = lappend(packed, list_copy(plan->attnums));
+	packed = lappend(packed, pack_int(plan->fetch_id));
+	packed = lappend(packed, pack_int(plan->fetch_etag));
+	packed = lappend(packed, pack_filter(plan->filter));
+	packed = lappend(packed, list_copy(plan->slot_types));
+	packed = lappend(packed, pack_sortkeys(plan->sortkeys));
+	packed = lappend(packed, pack_int64(plan->limit));
+	packed = lappend(packed, pack_int(plan->exact_limit));
+	packed = lappend(packed, pack_int(plan->page_size));
+	Assert(equal(stringToNode(nodeToString(packed)), packed));
+	return packed;
+}
+
+DvScanPlan *
+dv_handoff_unpack_scan(List *packed)
+{
+	Reader reader = {packed, 0};
+	DvScanPlan *plan = palloc0(sizeof(DvScanPlan));
+
+	plan->relid = (Oid) read_int(&reader);
+	plan->entity_set = read_text(&reader);
+	plan->attnums = read_cell(&reader);
+	plan->fetch_id = read_int(&reader) != 0;
+	plan->fetch_etag = read_int(&reader) != 0;
+	plan->filter = unpack_filter(read_cell(&reader));
+	plan->slot_types = read_cell(&reader);
+	plan->sortkeys = unpack_sortkeys(read_cell(&reader));
+	plan->limit = read_int64(&reader);
+	plan->exact_limit = read_int(&reader) != 0;
+	plan->page_size = read_int(&reader);
+	read_end(&reader);
+	Assert(equal(dv_handoff_pack_scan(plan), packed));
+	return plan;
+}
+
+List *
+dv_handoff_pack_modify(const DvModifyPlan *plan)
+{
+	List *packed = NIL;
+
+	packed = lappend(packed, pack_int((int) plan->relid));
+	packed = lappend(packed, pack_int(plan->mode));
+	packed = lappend(packed, pack_int(plan->do_nothing));
+	packed = lappend(packed, list_copy(plan->attnums));
+	packed = lappend(packed, list_copy(plan->returning));
+	packed = lappend(packed, pack_int(plan->has_returning));
+	Assert(equal(stringToNode(nodeToString(packed)), packed));
+	return packed;
+}
+
+DvModifyPlan *
+dv_handoff_unpack_modify(List *packed)
+{
+	Reader reader = {packed, 0};
+	DvModifyPlan *plan = palloc0(sizeof(DvModifyPlan));
+
+	plan->relid = (Oid) read_int(&reader);
+	plan->mode = read_int(&reader);
+	plan->do_nothing = read_int(&reader) != 0;
+	plan->attnums = read_cell(&reader);
+	plan->returning = read_cell(&reader);
+	plan->has_returning = read_int(&reader) != 0;
+	read_end(&reader);
+	Assert(equal(dv_handoff_pack_modify(plan), packed));
+	return plan;
+}

@@ -1,0 +1,251 @@
+/*
+ * modify_plan.c
+ *	  Target columns, key and write mode.
+ *
+ * An INSERT is an upsert by the alternate key when the table names one, else a
+ * create.  The columns that count as given are those the statement names (or
+ * that have a local default): PostgreSQL hands us a row of all columns, and
+ * sending the NULLs of the ones nobody mentioned would clear them in rows that
+ * exist.  Columns not given travel only when something (a trigger) gave them a
+ * value all the same; the executor sees to that.
+ *
+ * UPDATE and DELETE address rows by the primary id, which therefore must be a
+ * column of the table.  Key columns may be changed, since they are not the
+ * address.
+ *
+ * No request is made here.
+ */
+#include "postgres.h"
+
+#include "compat.h"
+
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/appendinfo.h"
+#include "optimizer/inherit.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "parser/parsetree.h"
+#include "utils/rel.h"
+
+#include "handoff.h"
+#include "plan/modify_plan.h"
+#include "remote/options.h"
+#include "writerules.h"
+
+static void
+add_identity(PlannerInfo *root, Index rtindex, const DvColumn *column)
+{
+	Var *var =
+		makeVar(rtindex, column->attnum, column->typid, column->typmod, column->collation, 0);
+
+	add_row_identity_var(root, var, rtindex, DV_WRITERULES_NAME(column));
+}
+
+void
+dataverseAddForeignUpdateTargets(PlannerInfo *root, Index rtindex, RangeTblEntry *target_rte,
+								 Relation target_relation)
+{
+	DvTable *table = dv_options_table(RelationGetRelid(target_relation));
+	const DvColumn *id;
+	const DvColumn *partition;
+
+	dv_writerules_identity(table, &id, &partition);
+	if (id == NULL)
+		ereport(ERROR, (errcode(ERRCODE_FDW_COLUMN_NAME_NOT_FOUND),
+						errmsg("foreign table \"%s\" has no column for the primary id of its rows",
+							   table->name),
+						errhint("Add a uuid column with option column_name '%s'.",
+								table->primary_id ? table->primary_id : "<primary id>")));
+	add_identity(root, rtindex, id);
+	if (partition != NULL)
+		add_identity(root, rtindex, partition);
+
+	/*
+	 * A deleted row cannot be read again: RETURNING shows it as the scan saw
+	 * it.  Same name and type as where PostgreSQL adds this for triggers.
+	 */
+	if (root->parse->commandType == CMD_DELETE && root->parse->returningList != NIL)
+		add_row_identity_var(root,
+							 makeVar(rtindex, InvalidAttrNumber, RECORDOID, -1, InvalidOid, 0),
+							 rtindex, "wholerow");
+}
+
+static bool
+update_trigger_may_change(Relation rel)
+{
+	return rel->trigdesc && rel->trigdesc->trig_update_before_row;
+}
+
+/* Throws for a column that the statement sets and that cannot be set. */
+static void
+check_settable(const DvTable *table, const DvColumn *column)
+{
+	const char *reason;
+
+	if (column->label_of)
+		reason = "it is the label of another column";
+	else if (column->is_primary_id)
+		reason = "it is the primary id";
+	else if (column->read_only)
+		reason = "it has option read_only";
+	else
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_INVALID_COLUMN_NAME),
+			 errmsg("column \"%s\" of foreign table \"%s\" cannot be set: %s", column->name,
+					table->name, reason),
+			 column->label_of ? errhint("Set the column of \"%s\" itself.", column->label_of) : 0));
+}
+
+/* Columns that the INSERT names or that have a default: the planner's NULLs are not in here. */
+static List *
+insert_columns(PlannerInfo *root, const DvTable *table)
+{
+	Bitmapset *given = NULL;
+	List *attnums = NIL;
+	ListCell *lc;
+
+	foreach (lc, root->parse->targetList)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+
+		if (!tle->resjunk)
+			given = bms_add_member(given, tle->resno);
+	}
+	for (int i = 0; i < table->ncolumns; i++)
+	{
+		const DvColumn *column = &table->columns[i];
+
+		if (bms_is_member(column->attnum, given) && dv_writerules_sendable(column, false))
+			attnums = lappend_int(attnums, column->attnum);
+	}
+	return attnums;
+}
+
+/* The lookup that a companion column names the table of must be set together with it. */
+static void
+check_companion(const DvTable *table, const DvColumn *companion, const Bitmapset *updated)
+{
+	const DvColumn *lookup = dv_table_column_logical(table, companion->target_of);
+
+	if (lookup == NULL ||
+		!bms_is_member(lookup->attnum - FirstLowInvalidHeapAttributeNumber, updated))
+		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_COLUMN_NAME),
+						errmsg("column \"%s\" of foreign table \"%s\" cannot be set alone",
+							   companion->name, table->name),
+						errhint("It names the table that \"%s\" points to: set both.",
+								lookup ? lookup->name : companion->target_of)));
+}
+
+static List *
+update_columns(PlannerInfo *root, Index resultRelation, Relation rel, const DvTable *table)
+{
+	Bitmapset *updated = get_rel_all_updated_cols(root, find_base_rel(root, resultRelation));
+	bool all = update_trigger_may_change(rel);
+	List *attnums = NIL;
+
+	for (int i = 0; i < table->ncolumns; i++)
+	{
+		const DvColumn *column = &table->columns[i];
+		bool named = bms_is_member(column->attnum - FirstLowInvalidHeapAttributeNumber, updated);
+
+		if (named && column->target_of)
+			check_companion(table, column, updated);
+		else if (named)
+			check_settable(table, column);
+		if ((named || all) && dv_writerules_sendable(column, true))
+			attnums = lappend_int(attnums, column->attnum);
+	}
+	return attnums;
+}
+
+static bool
+has_after_row_trigger(Relation rel, CmdType operation)
+{
+	const TriggerDesc *triggers = rel->trigdesc;
+
+	if (triggers == NULL)
+		return false;
+	return (operation == CMD_INSERT && triggers->trig_insert_after_row) ||
+		   (operation == CMD_UPDATE && triggers->trig_update_after_row) ||
+		   (operation == CMD_DELETE && triggers->trig_delete_after_row);
+}
+
+/* Fills returning and has_returning: who wants to see the row as it is now, and which columns of it. */
+static void
+find_returning(DvModifyPlan *out, ModifyTable *plan, Index resultRelation, int subplan_index,
+			   Relation rel, const DvTable *table)
+{
+	Bitmapset *wanted = NULL;
+	bool whole = has_after_row_trigger(rel, plan->operation);
+
+	if (plan->returningLists)
+		pull_varattnos((Node *) list_nth(plan->returningLists, subplan_index), resultRelation,
+					   &wanted);
+	if (plan->withCheckOptionLists)
+		pull_varattnos((Node *) list_nth(plan->withCheckOptionLists, subplan_index), resultRelation,
+					   &wanted);
+	out->has_returning = whole || plan->returningLists != NIL || plan->withCheckOptionLists != NIL;
+	whole = whole || bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, wanted);
+	for (int i = 0; i < table->ncolumns; i++)
+	{
+		AttrNumber attnum = table->columns[i].attnum;
+
+		if (whole || bms_is_member(attnum - FirstLowInvalidHeapAttributeNumber, wanted))
+			out->returning = lappend_int(out->returning, attnum);
+	}
+}
+
+static void
+plan_insert(DvModifyPlan *out, PlannerInfo *root, ModifyTable *plan, const DvTable *table)
+{
+	bool nothing = plan->onConflictAction == ONCONFLICT_NOTHING;
+
+	/* DO UPDATE never comes: foreign tables have no unique index to infer. */
+	if (plan->onConflictAction != ONCONFLICT_NONE && !nothing)
+		elog(ERROR, "unexpected ON CONFLICT specification: %d", (int) plan->onConflictAction);
+	dv_writerules_insert(out, table, nothing);
+	out->attnums = insert_columns(root, table);
+}
+
+List *
+dataversePlanForeignModify(PlannerInfo *root, ModifyTable *plan, Index resultRelation,
+						   int subplan_index)
+{
+	RangeTblEntry *rte = planner_rt_fetch(resultRelation, root);
+	Relation rel = table_open(rte->relid, NoLock);
+	DvTable *table = dv_options_table(rte->relid);
+	DvModifyPlan out = {0};
+
+	out.relid = rte->relid;
+	switch (plan->operation)
+	{
+		case CMD_INSERT:
+			plan_insert(&out, root, plan, table);
+			break;
+		case CMD_UPDATE:
+			out.mode = DV_WRITE_UPDATE;
+			out.attnums = update_columns(root, resultRelation, rel, table);
+			break;
+		case CMD_DELETE:
+			out.mode = DV_WRITE_DELETE;
+			break;
+		default:
+			elog(ERROR, "unexpected operation: %d", (int) plan->operation);
+	}
+	find_returning(&out, plan, resultRelation, subplan_index, rel, table);
+	table_close(rel, NoLock);
+	return dv_handoff_pack_modify(&out);
+}
+
+int
+dataverseIsForeignRelUpdatable(Relation rel)
+{
+	DvTable *table = dv_options_table(RelationGetRelid(rel));
+
+	return table->settings.updatable ? (1 << CMD_INSERT) | (1 << CMD_UPDATE) | (1 << CMD_DELETE)
+									 : 0;
+}

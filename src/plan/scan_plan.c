@@ -1,0 +1,386 @@
+/*
+ * scan_plan.c
+ *	  Size, paths and plan of a base scan.
+ *
+ * Paths: one plain; one sorted by the service when the query's order is one
+ * that both sides agree on; and keyed ones, in which a join condition goes out
+ * as a filter with the outer row's value in it.
+ *
+ * LIMIT stays a node of PostgreSQL's.  It reaches the scan as a number: when
+ * the scan alone feeds it, in the right order, with nothing rechecked here, no
+ * more rows are asked for than it will take.
+ */
+#include "postgres.h"
+
+#include "compat.h"
+
+#include "access/stratnum.h"
+#include "access/sysattr.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/paths.h"
+#include "optimizer/planmain.h"
+#include "optimizer/restrictinfo.h"
+
+#include "handoff.h"
+#include "plan/rel.h"
+#include "plan/scan_plan.h"
+#include "plan/shipping.h"
+
+/* $top and one page hold at most this many rows (sheet 2.5). */
+#define TOP_MAX 5000
+
+void
+dataverseGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
+{
+	dv_rel_init(root, baserel, foreigntableid);
+}
+
+/*
+ * Order.
+ */
+
+/* Does a condition that goes out and is exact drop rows in which the column is null? */
+static bool
+null_is_excluded(const DvRel *dvrel, const DvColumn *column)
+{
+	ListCell *lc;
+
+	/* The service guarantees a value: IMPORT says NOT NULL only then. */
+	if (column->notnull)
+		return true;
+	foreach (lc, dvrel->clauses)
+	{
+		const DvFilter *filter = ((DvRelClause *) lfirst(lc))->clause->filter;
+
+		if (filter->kind == DV_FILTER_LEAF && filter->exactness == DV_EXACT &&
+			filter->op != DV_OP_IS_NULL && strcmp(filter->logical, column->logical) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The column of this relation that a path key sorts by, or NULL. */
+static DvColumn *
+pathkey_column(const DvRel *dvrel, RelOptInfo *rel, PathKey *pathkey)
+{
+	ListCell *lc;
+
+	if (pathkey->pk_eclass->ec_has_volatile)
+		return NULL;
+	foreach (lc, pathkey->pk_eclass->ec_members)
+	{
+		EquivalenceMember *member = lfirst(lc);
+		DvColumn *column;
+
+		if (member->em_is_const || !bms_equal(member->em_relids, rel->relids))
+			continue;
+		column = dv_translate_column(dvrel->table, rel->relid, member->em_expr);
+		if (column != NULL)
+			return column;
+	}
+	return NULL;
+}
+
+/* The sort keys that stand for these path keys; NIL when the service's order is not ours. */
+static List *
+shippable_order(const DvRel *dvrel, RelOptInfo *rel, List *pathkeys)
+{
+	List *sortkeys = NIL;
+	bool last = false;
+	ListCell *lc;
+
+	if (dvrel->table->table_type == DV_TABLE_VIRTUAL)
+		return NIL;
+	foreach (lc, pathkeys)
+	{
+		PathKey *pathkey = lfirst(lc);
+		DvColumn *column = pathkey_column(dvrel, rel, pathkey);
+		DvSortKey *key;
+
+		if (column == NULL || last || !dv_shipping_sortable(column, &last) ||
+			!null_is_excluded(dvrel, column))
+			return NIL;
+		key = palloc(sizeof(DvSortKey));
+		key->property = column->property;
+		key->descending = dv_pathkey_descending(pathkey);
+		sortkeys = lappend(sortkeys, key);
+	}
+	return sortkeys;
+}
+
+/*
+ * Paths.
+ */
+
+static void
+add_path_with(PlannerInfo *root, RelOptInfo *rel, List *pathkeys)
+{
+	const DvRel *dvrel = rel->fdw_private;
+	DvCost cost = dv_rel_cost(root, rel, dvrel->remote_rows, rel->baserestrictinfo);
+	ForeignPath *path;
+
+	/* The service sorts with an index or pays for it: a little dearer than unsorted. */
+	if (pathkeys != NIL)
+		cost.total += dvrel->remote_rows * cpu_operator_cost;
+	path = dv_create_foreignscan_path(root, rel, rel->rows, cost.startup, cost.total, pathkeys,
+									  rel->lateral_relids);
+	add_path(rel, (Path *) path);
+}
+
+/* A scan parameterized by these outer relations: the join conditions they allow go out. */
+static void
+add_keyed_path(PlannerInfo *root, RelOptInfo *rel, Relids outer)
+{
+	const DvRel *dvrel = rel->fdw_private;
+	ParamPathInfo *info = get_baserel_parampathinfo(root, rel, outer);
+	List *sent = NIL;
+	ListCell *lc;
+	double rows;
+	DvCost cost;
+
+	foreach (lc, info->ppi_clauses)
+	{
+		RestrictInfo *rinfo = lfirst(lc);
+
+		if (dv_rel_clause(rel, rinfo)->filter->exactness != DV_NONE)
+			sent = lappend(sent, rinfo);
+	}
+	rows = clamp_row_est(dvrel->remote_rows *
+						 clauselist_selectivity(root, sent, rel->relid, JOIN_INNER, NULL));
+	rows = Max(rows, info->ppi_rows);
+	cost = dv_rel_cost(root, rel, rows, list_concat_copy(rel->baserestrictinfo, info->ppi_clauses));
+	add_path(rel, (Path *) dv_create_foreignscan_path(root, rel, info->ppi_rows, cost.startup,
+													  cost.total, NIL, outer));
+}
+
+/* A join condition worth a keyed path: its outer relations, or NULL. */
+static Relids
+keyed_outer(RelOptInfo *rel, RestrictInfo *rinfo)
+{
+	Relids outer;
+
+	if (!join_clause_is_movable_to(rinfo, rel) ||
+		dv_rel_clause(rel, rinfo)->filter->exactness == DV_NONE)
+		return NULL;
+	outer = bms_union(rinfo->clause_relids, rel->lateral_relids);
+	outer = bms_del_member(outer, rel->relid);
+	return bms_is_empty(outer) ? NULL : outer;
+}
+
+static List *
+append_outer(List *outers, Relids outer)
+{
+	ListCell *lc;
+
+	if (outer == NULL)
+		return outers;
+	foreach (lc, outers)
+	{
+		if (bms_equal(lfirst(lc), outer))
+			return outers;
+	}
+	return lappend(outers, outer);
+}
+
+/* For generate_implied_equalities_for_column: is this class member one of our columns? */
+static bool
+member_is_column(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *ec, EquivalenceMember *em,
+				 void *arg)
+{
+	const DvRel *dvrel = rel->fdw_private;
+	DvColumn *column = dv_translate_column(dvrel->table, rel->relid, em->em_expr);
+
+	return column != NULL && column->attnum == *(AttrNumber *) arg;
+}
+
+static void
+add_keyed_paths(PlannerInfo *root, RelOptInfo *rel)
+{
+	const DvRel *dvrel = rel->fdw_private;
+	List *outers = NIL;
+	ListCell *lc;
+
+	foreach (lc, rel->joininfo)
+		outers = append_outer(outers, keyed_outer(rel, lfirst(lc)));
+
+	if (rel->has_eclass_joins)
+	{
+		for (int i = 0; i < dvrel->table->ncolumns; i++)
+		{
+			List *implied = generate_implied_equalities_for_column(root, rel, member_is_column,
+																   &dvrel->table->columns[i].attnum,
+																   rel->lateral_referencers);
+
+			foreach (lc, implied)
+				outers = append_outer(outers, keyed_outer(rel, lfirst(lc)));
+		}
+	}
+	foreach (lc, outers)
+		add_keyed_path(root, rel, lfirst(lc));
+}
+
+void
+dataverseGetForeignPaths(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
+{
+	const DvRel *dvrel = baserel->fdw_private;
+
+	add_path_with(root, baserel, NIL);
+	if (root->query_pathkeys != NIL && shippable_order(dvrel, baserel, root->query_pathkeys) != NIL)
+		add_path_with(root, baserel, root->query_pathkeys);
+	add_keyed_paths(root, baserel);
+}
+
+/*
+ * Plan.
+ */
+
+/* The conditions of a plan, sorted by what becomes of them. */
+typedef struct Conditions
+{
+	DvFilter *filter; /* AND of the sendable parts, slots renumbered */
+	List *operands;   /* what the slots stand for */
+	List *local;      /* Expr *: evaluated here */
+	List *recheck;    /* Expr *: sent only; for EvalPlanQual */
+	bool all_exact;
+} Conditions;
+
+static void
+add_condition(Conditions *conditions, RelOptInfo *rel, RestrictInfo *rinfo)
+{
+	DvClause *clause = dv_rel_clause(rel, rinfo);
+	DvFilter *sendable = dv_filter_sendable(clause->filter);
+
+	if (clause->filter->exactness == DV_EXACT)
+		conditions->recheck = lappend(conditions->recheck, rinfo->clause);
+	else
+	{
+		conditions->local = lappend(conditions->local, rinfo->clause);
+		conditions->all_exact = false;
+	}
+	if (sendable == NULL)
+		return;
+	sendable = dv_filter_shift_slots(sendable, list_length(conditions->operands));
+	conditions->operands = list_concat(conditions->operands, list_copy(clause->operands));
+	conditions->filter =
+		conditions->filter ? dv_filter_and(conditions->filter, sendable) : sendable;
+}
+
+static void
+sort_conditions(Conditions *conditions, RelOptInfo *rel, List *scan_clauses)
+{
+	ListCell *lc;
+
+	memset(conditions, 0, sizeof(*conditions));
+	conditions->all_exact = true;
+	foreach (lc, scan_clauses)
+	{
+		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);
+
+		/* A condition without columns is a gate above the scan. */
+		if (!rinfo->pseudoconstant)
+			add_condition(conditions, rel, rinfo);
+	}
+}
+
+/* Attributes whose values the plan above, or a local condition, reads. */
+static List *
+needed_attributes(const DvTable *table, RelOptInfo *rel, List *local)
+{
+	Bitmapset *used = NULL;
+	List *attnums = NIL;
+	bool whole_row;
+
+	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &used);
+	pull_varattnos((Node *) local, rel->relid, &used);
+	whole_row = bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, used);
+
+	for (int i = 0; i < table->ncolumns; i++)
+	{
+		AttrNumber attnum = table->columns[i].attnum;
+
+		if (whole_row || bms_is_member(attnum - FirstLowInvalidHeapAttributeNumber, used))
+			attnums = lappend_int(attnums, attnum);
+	}
+	return attnums;
+}
+
+/*
+ * Rows that a LIMIT directly above will take, or -1.  The planner has already
+ * ruled out grouping, DISTINCT, window functions and set-returning functions
+ * (it sets limit_tuples only without them); a join, a row lock or a missing
+ * order may still need more rows than that.
+ */
+static int64
+limit_above(PlannerInfo *root, RelOptInfo *rel, Path *path)
+{
+	if (root->limit_tuples < 1 || root->limit_tuples > (double) PG_INT32_MAX)
+		return -1;
+	if (rel->reloptkind != RELOPT_BASEREL || bms_membership(root->all_baserels) != BMS_SINGLETON ||
+		root->rowMarks != NIL || path->param_info != NULL)
+		return -1;
+	if (!pathkeys_contained_in(root->query_pathkeys, path->pathkeys))
+		return -1;
+	return (int64) root->limit_tuples;
+}
+
+static List *
+sort_keys(const DvRel *dvrel, RelOptInfo *rel, List *pathkeys)
+{
+	List *sortkeys;
+	DvSortKey *key;
+
+	if (pathkeys == NIL)
+		return NIL;
+	sortkeys = shippable_order(dvrel, rel, pathkeys);
+	if (sortkeys == NIL)
+		elog(ERROR, "order of a sorted path cannot be sent");
+
+	/* Paging needs an order without ties (sheet 2.5). */
+	if (dvrel->table->primary_id != NULL)
+	{
+		key = palloc0(sizeof(DvSortKey));
+		key->property = dvrel->table->primary_id;
+		sortkeys = lappend(sortkeys, key);
+	}
+	return sortkeys;
+}
+
+static List *
+operand_types(List *operands)
+{
+	List *types = NIL;
+	ListCell *lc;
+
+	foreach (lc, operands)
+		types = lappend_oid(types, exprType(lfirst(lc)));
+	return types;
+}
+
+ForeignScan *
+dataverseGetForeignPlan(PlannerInfo *root, RelOptInfo *rel, Oid foreigntableid,
+						ForeignPath *best_path, List *tlist, List *scan_clauses, Plan *outer_plan)
+{
+	const DvRel *dvrel = rel->fdw_private;
+	Conditions conditions;
+	DvScanPlan plan;
+
+	sort_conditions(&conditions, rel, scan_clauses);
+
+	memset(&plan, 0, sizeof(plan));
+	plan.relid = foreigntableid;
+	plan.entity_set = dvrel->table->entity_set;
+	plan.attnums = needed_attributes(dvrel->table, rel, conditions.local);
+	plan.filter = conditions.filter;
+	plan.slot_types = operand_types(conditions.operands);
+	plan.sortkeys = sort_keys(dvrel, rel, best_path->path.pathkeys);
+	plan.limit = limit_above(root, rel, &best_path->path);
+	plan.exact_limit = plan.limit > 0 && plan.limit <= TOP_MAX && conditions.all_exact &&
+					   dvrel->table->table_type == DV_TABLE_STANDARD;
+	plan.page_size = dvrel->table->settings.fetch_size;
+
+	return make_foreignscan(tlist, conditions.local, rel->relid, conditions.operands,
+							dv_handoff_pack_scan(&plan), NIL, conditions.recheck, outer_plan);
+}

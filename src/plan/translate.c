@@ -1,0 +1,277 @@
+/*
+ * translate.c
+ *	  A PostgreSQL expression as a DvFilter, or no.
+ *
+ * One walk, one short function per node tag.  What is not known becomes a
+ * leaf of class NONE, and the algebra of the filter room decides what that
+ * means for the rest.  Values are not looked at here: every operand, constants
+ * included, becomes a slot that the executor fills.
+ */
+#include "postgres.h"
+
+#include "compat.h"
+
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "utils/lsyscache.h"
+
+#include "plan/shipping.h"
+#include "plan/translate.h"
+
+typedef struct Walk
+{
+	const DvTable *table;
+	Index relid;
+	List *operands;
+} Walk;
+
+static DvFilter *walk_expr(Walk *walk, Expr *expr);
+
+static DvFilter *
+untranslatable(void)
+{
+	return dv_filter_leaf(DV_OP_LIKE, "", "", DV_TYPE_UNKNOWN, -1);
+}
+
+/* varchar read as text, a domain as its base type: the same value. */
+static Expr *
+strip_relabel(Expr *expr)
+{
+	while (IsA(expr, RelabelType))
+		expr = ((RelabelType *) expr)->arg;
+	return expr;
+}
+
+DvColumn *
+dv_translate_column(const DvTable *table, Index relid, Expr *expr)
+{
+	Var *var = (Var *) strip_relabel(expr);
+
+	if (!IsA(var, Var) || var->varno != relid || var->varlevelsup != 0 || var->varattno <= 0)
+		return NULL;
+	return dv_table_column(table, var->varattno);
+}
+
+/* A column whose comparisons agree on both sides, or NULL. */
+static DvColumn *
+shippable_column(Walk *walk, Expr *expr)
+{
+	DvColumn *column = dv_translate_column(walk->table, walk->relid, expr);
+
+	return column != NULL && dv_shipping_column(column) ? column : NULL;
+}
+
+static bool
+contains_subplan_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, SubPlan) || IsA(node, AlternativeSubPlan) || IsA(node, PlaceHolderVar))
+		return true;
+	return expression_tree_walker(node, contains_subplan_walker, context);
+}
+
+/* Something evaluated here once per scan: no column of ours, nothing volatile. */
+static bool
+is_operand(Walk *walk, Expr *expr)
+{
+	if (contains_subplan_walker((Node *) expr, NULL) || contain_volatile_functions((Node *) expr))
+		return false;
+	return !bms_is_member(walk->relid, pull_varnos(NULL, (Node *) expr));
+}
+
+static int
+add_operand(Walk *walk, Expr *expr)
+{
+	walk->operands = lappend(walk->operands, expr);
+	return list_length(walk->operands) - 1;
+}
+
+static DvFilter *
+column_leaf(Walk *walk, DvFilterOp op, const DvColumn *column, int slot)
+{
+	DvFilter *leaf = dv_filter_leaf(op, column->property, column->logical, column->type, slot);
+
+	/* A virtual table's provider may ignore what it is told (sheet 13.2). */
+	if (walk->table->table_type == DV_TABLE_VIRTUAL)
+		return dv_filter_weaken(leaf);
+	return leaf;
+}
+
+/* Column, operator, operand; NONE when the operand reads the row itself. */
+static DvFilter *
+operand_leaf(Walk *walk, DvFilterOp op, const DvColumn *column, Expr *operand)
+{
+	if (op == DV_OP_COUNT || !is_operand(walk, operand))
+		return untranslatable();
+	return column_leaf(walk, op, column, add_operand(walk, operand));
+}
+
+/*
+ * A collation that calls different strings equal makes SQL's = wider than
+ * identity, and the service's folding need not cover it.
+ */
+static bool
+collation_ok(Oid collation)
+{
+	return !OidIsValid(collation) || get_collation_isdeterministic(collation);
+}
+
+static DvFilter *
+walk_comparison(Walk *walk, Oid function, Oid collation, List *args)
+{
+	const DvShippingRow *row = dv_shipping_function(function);
+	Expr *left;
+	Expr *right;
+	DvColumn *column;
+
+	if (row == NULL || list_length(args) != 2 || !collation_ok(collation))
+		return untranslatable();
+	left = linitial(args);
+	right = lsecond(args);
+	if ((column = shippable_column(walk, left)) != NULL)
+		return operand_leaf(walk, row->op, column, right);
+	if ((column = shippable_column(walk, right)) != NULL)
+		return operand_leaf(walk, row->commuted, column, left);
+	return untranslatable();
+}
+
+static DvFilter *
+walk_array_comparison(Walk *walk, ScalarArrayOpExpr *node)
+{
+	DvFilterOp op = dv_shipping_array(get_opcode(node->opno), node->useOr);
+	DvColumn *column = shippable_column(walk, linitial(node->args));
+
+	if (op == DV_OP_COUNT || column == NULL || !collation_ok(node->inputcollid))
+		return untranslatable();
+	return operand_leaf(walk, op, column, lsecond(node->args));
+}
+
+static DvFilter *
+walk_bool_expr(Walk *walk, BoolExpr *node)
+{
+	DvFilter *result = NULL;
+	ListCell *lc;
+
+	if (node->boolop == NOT_EXPR)
+		return dv_filter_not(walk_expr(walk, linitial(node->args)));
+
+	foreach (lc, node->args)
+	{
+		DvFilter *arg = walk_expr(walk, lfirst(lc));
+
+		if (result == NULL)
+			result = arg;
+		else
+			result = (node->boolop == AND_EXPR ? dv_filter_and : dv_filter_or)(result, arg);
+	}
+	return result;
+}
+
+static DvFilter *
+walk_null_test(Walk *walk, NullTest *node)
+{
+	DvColumn *column = dv_translate_column(walk->table, walk->relid, node->arg);
+
+	/* Null is null whatever the declared type, so the type pairing is not asked. */
+	if (column == NULL || node->argisrow || column->label_of != NULL || column->target_of != NULL)
+		return untranslatable();
+	return column_leaf(walk, node->nulltesttype == IS_NULL ? DV_OP_IS_NULL : DV_OP_NOT_NULL, column,
+					   -1);
+}
+
+static DvFilter *
+boolean_leaf(Walk *walk, const DvColumn *column, bool value)
+{
+	Expr *constant = (Expr *) makeBoolConst(value, false);
+
+	return column_leaf(walk, DV_OP_EQ, column, add_operand(walk, constant));
+}
+
+static DvFilter *
+walk_boolean_test(Walk *walk, BooleanTest *node)
+{
+	DvColumn *column = shippable_column(walk, node->arg);
+	DvFilter *is_null;
+
+	if (column == NULL)
+		return untranslatable();
+	is_null = column_leaf(walk, DV_OP_IS_NULL, column, -1);
+	switch (node->booltesttype)
+	{
+		case IS_TRUE:
+			return boolean_leaf(walk, column, true);
+		case IS_FALSE:
+			return boolean_leaf(walk, column, false);
+		case IS_NOT_TRUE:
+			return dv_filter_or(boolean_leaf(walk, column, false), is_null);
+		case IS_NOT_FALSE:
+			return dv_filter_or(boolean_leaf(walk, column, true), is_null);
+		case IS_UNKNOWN:
+			return is_null;
+		case IS_NOT_UNKNOWN:
+			return column_leaf(walk, DV_OP_NOT_NULL, column, -1);
+	}
+	return untranslatable();
+}
+
+/* A boolean column standing alone is its own condition. */
+static DvFilter *
+walk_boolean_column(Walk *walk, Expr *expr)
+{
+	DvColumn *column = shippable_column(walk, expr);
+
+	if (column == NULL || column->type != DV_TYPE_BOOLEAN)
+		return untranslatable();
+	return boolean_leaf(walk, column, true);
+}
+
+static DvFilter *
+walk_constant(Const *node)
+{
+	if (node->consttype != BOOLOID || node->constisnull)
+		return untranslatable();
+	return dv_filter_constant(DatumGetBool(node->constvalue));
+}
+
+static DvFilter *
+walk_expr(Walk *walk, Expr *expr)
+{
+	switch (nodeTag(expr))
+	{
+		case T_OpExpr:
+			return walk_comparison(walk, get_opcode(((OpExpr *) expr)->opno),
+								   ((OpExpr *) expr)->inputcollid, ((OpExpr *) expr)->args);
+		case T_FuncExpr:
+			return walk_comparison(walk, ((FuncExpr *) expr)->funcid,
+								   ((FuncExpr *) expr)->inputcollid, ((FuncExpr *) expr)->args);
+		case T_ScalarArrayOpExpr:
+			return walk_array_comparison(walk, (ScalarArrayOpExpr *) expr);
+		case T_BoolExpr:
+			return walk_bool_expr(walk, (BoolExpr *) expr);
+		case T_NullTest:
+			return walk_null_test(walk, (NullTest *) expr);
+		case T_BooleanTest:
+			return walk_boolean_test(walk, (BooleanTest *) expr);
+		case T_Var:
+		case T_RelabelType:
+			return walk_boolean_column(walk, expr);
+		case T_Const:
+			return walk_constant((Const *) expr);
+		default:
+			return untranslatable();
+	}
+}
+
+DvClause *
+dv_translate_clause(const DvTable *table, Index relid, Expr *expr)
+{
+	Walk walk = {table, relid, NIL};
+	DvClause *clause = palloc(sizeof(DvClause));
+
+	clause->filter = walk_expr(&walk, expr);
+	clause->operands = walk.operands;
+	return clause;
+}

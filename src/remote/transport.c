@@ -1,0 +1,875 @@
+/*
+ * transport.c
+ *	  One multi handle per backend, its sockets behind one epoll descriptor.
+ *
+ * Decides how bytes go over the wire: TLS is always verified, redirects,
+ * cookies and .netrc are never used, compression and HTTP/2 are negotiated.
+ * For https the proxy variables of the server's environment (HTTPS_PROXY,
+ * NO_PROXY) count; plain http is for loopback and never goes through a proxy.
+ *
+ * Assumes that whoever starts an exchange keeps its body in place until the
+ * exchange is done or released.
+ *
+ * Deliberately does not retry, does not judge statuses and knows neither
+ * tokens nor JSON: that is service.c.  libcurl itself sends a request again
+ * when a kept-alive connection turns out to be dead before the first byte of
+ * an answer, whether or not the other end has acted on it.  For anything but a
+ * read that would be a second write behind our back, so count_send() stops it
+ * and the exchange ends as DV_ERROR_BROKEN, for the caller to judge.
+ *
+ * Everything beneath libcurl (the callbacks) records and returns; nothing
+ * there may throw, since a jump would leave libcurl's frames half done.
+ * Signals are blocked while libcurl runs, so that the threads it starts for
+ * name resolution inherit a full mask and PostgreSQL's handlers keep running
+ * in the backend's own thread.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <curl/curl.h>
+
+#include "miscadmin.h"
+#include "portability/instr_time.h"
+#include "storage/fd.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/wait_event.h"
+
+#include "odata/buf.h"
+#include "remote/transport.h"
+
+/* CURLOPT_QUICK_EXIT: without it, a cancel during name resolution waits for the resolver. */
+#if LIBCURL_VERSION_NUM < 0x075700
+#error "dataverse_fdw needs libcurl 7.87 or later"
+#endif
+
+/* An answer of 5,000 rows with long texts is some 50 MB; what passes this is a fault. */
+#define DEFAULT_MAX_RESPONSE ((size_t) 256 * 1024 * 1024)
+
+/* The headers seen on data calls (sheet 1.2) are 2 to 4 kB. */
+#define MAX_HEAD (64 * 1024)
+
+/* Idle connections kept: the service's own limit on concurrency, and the authority. */
+#define MAX_IDLE_CONNECTIONS 53
+
+/* Descriptors that a multi handle and its multiplexer hold: epoll and a wake-up pair. */
+#define MULTI_DESCRIPTORS 3
+
+#define RECEIVE_BUFFER (128 * 1024)
+
+struct DvHttp
+{
+	MemoryContext context; /* its own, so that release frees all of it */
+	MemoryContextCallback cleanup;
+	CURL *easy; /* NULL once released */
+	struct curl_slist *headers;
+	bool added;   /* the multi handle knows it */
+	bool is_read; /* GET: libcurl may send it again by itself */
+	int sends;    /* how often libcurl began to send it */
+	bool replay_refused;
+	bool done;
+	int connect_timeout; /* seconds, for messages */
+	int timeout;
+	DvBuf head; /* header lines of the last answer */
+	DvBuf body;
+	char words[CURL_ERROR_SIZE]; /* libcurl's own description */
+	int status;
+	uint64 bytes_in;
+	uint64 bytes_out;
+	DvError error;
+};
+
+/* The backend's transport: caches, made at first use and kept. */
+static struct
+{
+	CURLM *multi; /* NULL before first use, and after close_idle */
+	int epoll;
+	int active;        /* exchanges the multi handle knows */
+	bool close_wanted; /* close_idle came while some were active */
+	bool failed;       /* epoll_ctl did not do what libcurl asked */
+	int64 due_us;      /* when libcurl wants to be called, -1 never */
+	uint32 wait_event;
+} transport = {.epoll = -1, .due_us = -1};
+
+static int64
+now_us(void)
+{
+	instr_time now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	return (int64) INSTR_TIME_GET_MICROSEC(now);
+}
+
+static void
+block_signals(sigset_t *saved)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, saved);
+}
+
+static void
+restore_signals(const sigset_t *saved)
+{
+	pthread_sigmask(SIG_SETMASK, saved, NULL);
+}
+
+/* ---- callbacks: beneath libcurl, must not throw ---- */
+
+static int
+watch_socket(CURL *easy, curl_socket_t sock, int what, void *unused, void *socket_unused)
+{
+	struct epoll_event event = {0};
+
+	if (what == CURL_POLL_REMOVE)
+	{
+		/* closing a socket has already taken it out */
+		(void) epoll_ctl(transport.epoll, EPOLL_CTL_DEL, sock, &event);
+		return 0;
+	}
+
+	event.data.fd = sock;
+	if (what & CURL_POLL_IN)
+		event.events |= EPOLLIN;
+	if (what & CURL_POLL_OUT)
+		event.events |= EPOLLOUT;
+
+	if (epoll_ctl(transport.epoll, EPOLL_CTL_MOD, sock, &event) != 0 &&
+		(errno != ENOENT || epoll_ctl(transport.epoll, EPOLL_CTL_ADD, sock, &event) != 0))
+		transport.failed = true;
+	return 0;
+}
+
+static int
+set_timer(CURLM *multi, long timeout_ms, void *unused)
+{
+	transport.due_us = timeout_ms < 0 ? -1 : now_us() + (int64) timeout_ms * 1000;
+	return 0;
+}
+
+/* fd.c must know of each descriptor, or it may leave none for relation files. */
+static curl_socket_t
+open_socket(void *unused, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	curl_socket_t sock;
+
+	if (!AcquireExternalFD())
+		return CURL_SOCKET_BAD;
+	sock = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	if (sock < 0)
+	{
+		ReleaseExternalFD();
+		return CURL_SOCKET_BAD;
+	}
+	return sock;
+}
+
+static int
+close_socket(void *unused, curl_socket_t sock)
+{
+	ReleaseExternalFD();
+	return close(sock);
+}
+
+static size_t
+keep_body(char *bytes, size_t size, size_t count, void *arg)
+{
+	DvHttp *http = arg;
+
+	return dv_buf_append(&http->body, bytes, size * count) ? size * count : 0;
+}
+
+static size_t
+keep_header(char *line, size_t size, size_t count, void *arg)
+{
+	DvHttp *http = arg;
+	size_t len = size * count;
+
+	/* a status line opens an answer: what an interim one said is over */
+	if (len >= 5 && memcmp(line, "HTTP/", 5) == 0)
+		dv_buf_reset(&http->head);
+	return dv_buf_append(&http->head, line, len) ? len : 0;
+}
+
+/* Called when a connection stands and the request is about to go out. */
+static int
+count_send(void *arg, char *peer, char *local, int peer_port, int local_port)
+{
+	DvHttp *http = arg;
+
+	if (http->sends > 0 && !http->is_read)
+	{
+		http->replay_refused = true;
+		return CURL_PREREQFUNC_ABORT;
+	}
+	http->sends++;
+	return CURL_PREREQFUNC_OK;
+}
+
+/* ---- the multi handle ---- */
+
+static void
+reserve_descriptors(void)
+{
+	for (int i = 0; i < MULTI_DESCRIPTORS; i++)
+	{
+		if (AcquireExternalFD())
+			continue;
+		while (i-- > 0)
+			ReleaseExternalFD();
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+						errmsg("could not reserve file descriptors for HTTP requests"),
+						errhint("Raise the operating system's limit of open files, or lower "
+								"max_files_per_process.")));
+	}
+}
+
+static void
+close_multi(void)
+{
+	sigset_t saved;
+
+	block_signals(&saved);
+	if (transport.multi != NULL)
+		curl_multi_cleanup(transport.multi);
+	if (transport.epoll >= 0)
+		close(transport.epoll);
+	restore_signals(&saved);
+	for (int i = 0; i < MULTI_DESCRIPTORS; i++)
+		ReleaseExternalFD();
+	transport.multi = NULL;
+	transport.epoll = -1;
+	transport.due_us = -1;
+	transport.close_wanted = false;
+	transport.failed = false;
+}
+
+/* Once in a process, and never at library load: a preloaded library would do it before fork. */
+static void
+init_curl(void)
+{
+	static bool done = false;
+
+	if (done)
+		return;
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_OUT_OF_MEMORY), errmsg("could not initialize libcurl")));
+	transport.wait_event = dv_wait_event_new("DataverseHttp");
+	done = true;
+}
+
+static bool
+configure_multi(CURLM *multi)
+{
+	return curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, watch_socket) == CURLM_OK &&
+		   curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, set_timer) == CURLM_OK &&
+		   curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long) MAX_IDLE_CONNECTIONS) == CURLM_OK;
+}
+
+static void
+open_multi(void)
+{
+	if (transport.multi != NULL)
+		return;
+	init_curl();
+	reserve_descriptors();
+	transport.epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (transport.epoll >= 0)
+		transport.multi = curl_multi_init();
+	if (transport.multi == NULL || !configure_multi(transport.multi))
+	{
+		close_multi();
+		ereport(ERROR, (errcode(ERRCODE_FDW_OUT_OF_MEMORY),
+						errmsg("could not set up the HTTP multiplexer")));
+	}
+}
+
+/* ---- the end of an exchange ---- */
+
+/* Which libcurl results say what; the rest is DV_ERROR_BROKEN once the request was on its way. */
+static const struct
+{
+	CURLcode code;
+	DvErrorKind kind;
+} result_kinds[] = {
+	{CURLE_COULDNT_RESOLVE_PROXY, DV_ERROR_CONNECT},
+	{CURLE_COULDNT_RESOLVE_HOST, DV_ERROR_CONNECT},
+	{CURLE_COULDNT_CONNECT, DV_ERROR_CONNECT},
+	{CURLE_PROXY, DV_ERROR_CONNECT},
+	{CURLE_PEER_FAILED_VERIFICATION, DV_ERROR_TLS},
+	{CURLE_SSL_CACERT_BADFILE, DV_ERROR_TLS},
+	{CURLE_SSL_ISSUER_ERROR, DV_ERROR_TLS},
+	{CURLE_SSL_CERTPROBLEM, DV_ERROR_TLS},
+	{CURLE_SSL_CIPHER, DV_ERROR_TLS},
+	{CURLE_SSL_ENGINE_NOTFOUND, DV_ERROR_TLS},
+	{CURLE_SSL_ENGINE_SETFAILED, DV_ERROR_TLS},
+	{CURLE_SSL_ENGINE_INITFAILED, DV_ERROR_TLS},
+	{CURLE_UNSUPPORTED_PROTOCOL, DV_ERROR_PROTOCOL},
+	{CURLE_URL_MALFORMAT, DV_ERROR_PROTOCOL},
+	{CURLE_WEIRD_SERVER_REPLY, DV_ERROR_PROTOCOL},
+	{CURLE_BAD_CONTENT_ENCODING, DV_ERROR_PROTOCOL},
+	{CURLE_OUT_OF_MEMORY, DV_ERROR_MEMORY},
+};
+
+static DvErrorKind
+result_kind(const DvHttp *http, CURLcode result)
+{
+	if (http->body.overflow || http->head.overflow)
+		return DV_ERROR_LIMIT;
+	if (http->body.nomem || http->head.nomem)
+		return DV_ERROR_MEMORY;
+	if (http->replay_refused)
+		return DV_ERROR_BROKEN;
+	if (result == CURLE_OPERATION_TIMEDOUT)
+		return http->sends > 0 ? DV_ERROR_TIMEOUT : DV_ERROR_CONNECT;
+	for (int i = 0; i < lengthof(result_kinds); i++)
+		if (result_kinds[i].code == result)
+			return result_kinds[i].kind;
+	return http->sends > 0 ? DV_ERROR_BROKEN : DV_ERROR_CONNECT;
+}
+
+static void
+describe_failure(DvHttp *http, CURLcode result)
+{
+	DvErrorKind kind = result_kind(http, result);
+	DvError *error = &http->error;
+
+	if (kind == DV_ERROR_LIMIT)
+		dv_error_set(error, kind, "the answer is larger than %zu bytes",
+					 http->body.overflow ? http->body.max : http->head.max);
+	else if (kind == DV_ERROR_MEMORY)
+		dv_error_set(error, kind, "out of memory while receiving the answer");
+	else if (kind == DV_ERROR_TIMEOUT)
+		dv_error_set(error, kind, "no complete answer within %d s", http->timeout);
+	else if (result == CURLE_OPERATION_TIMEDOUT)
+		dv_error_set(error, kind, "no connection within %d s",
+					 Min(http->connect_timeout, http->timeout));
+	else if (http->replay_refused)
+		dv_error_set(error, kind, "the connection was closed before an answer came");
+	else
+		dv_error_set(error, kind, "%s",
+					 http->words[0] != '\0' ? http->words : curl_easy_strerror(result));
+}
+
+static uint64
+info_bytes(CURL *easy, CURLINFO which)
+{
+	curl_off_t bytes = 0;
+
+	return curl_easy_getinfo(easy, which, &bytes) == CURLE_OK && bytes > 0 ? (uint64) bytes : 0;
+}
+
+static uint64
+info_long(CURL *easy, CURLINFO which)
+{
+	long value = 0;
+
+	return curl_easy_getinfo(easy, which, &value) == CURLE_OK && value > 0 ? (uint64) value : 0;
+}
+
+/*
+ * REQUEST_SIZE counts, besides the headers, the part of the body that went out
+ * with them in one piece (all of a small one), at least up to libcurl 8.6.
+ */
+static uint64
+bytes_sent(CURL *easy)
+{
+	uint64 request = info_long(easy, CURLINFO_REQUEST_SIZE);
+	uint64 upload = info_bytes(easy, CURLINFO_SIZE_UPLOAD_T);
+
+	return request > upload ? request : request + upload;
+}
+
+static void
+detach(DvHttp *http)
+{
+	if (!http->added)
+		return;
+	curl_multi_remove_handle(transport.multi, http->easy);
+	http->added = false;
+	transport.active--;
+}
+
+static void
+finish(DvHttp *http, CURLcode result)
+{
+	MemoryContext old;
+
+	http->status = (int) info_long(http->easy, CURLINFO_RESPONSE_CODE);
+	http->bytes_in = info_long(http->easy, CURLINFO_HEADER_SIZE) +
+					 info_bytes(http->easy, CURLINFO_SIZE_DOWNLOAD_T);
+	http->bytes_out = bytes_sent(http->easy);
+	detach(http);
+	http->done = true;
+
+	if (result == CURLE_OK)
+		return;
+	old = MemoryContextSwitchTo(http->context);
+	describe_failure(http, result);
+	MemoryContextSwitchTo(old);
+}
+
+/* ---- driving ---- */
+
+static void
+act_on_sockets(void)
+{
+	struct epoll_event events[32];
+	int running;
+	int n = epoll_wait(transport.epoll, events, lengthof(events), 0);
+
+	for (int i = 0; i < n; i++)
+	{
+		int what = 0;
+
+		if (events[i].events & EPOLLIN)
+			what |= CURL_CSELECT_IN;
+		if (events[i].events & EPOLLOUT)
+			what |= CURL_CSELECT_OUT;
+		if (events[i].events & (EPOLLERR | EPOLLHUP))
+			what |= CURL_CSELECT_ERR;
+		curl_multi_socket_action(transport.multi, events[i].data.fd, what, &running);
+	}
+}
+
+static void
+act_on_timer(void)
+{
+	int64 now = now_us();
+	int64 due = transport.due_us;
+	int running;
+
+	if (due < 0 || due > now)
+		return;
+	curl_multi_socket_action(transport.multi, CURL_SOCKET_TIMEOUT, 0, &running);
+
+	/*
+	 * libcurl says nothing when its next time is the same as before; asking
+	 * again a little later loses nothing, forgetting it would be for ever.
+	 */
+	if (transport.due_us == due)
+		transport.due_us = now + 1000;
+}
+
+static void
+collect_finished(void)
+{
+	CURLMsg *message;
+	int left;
+
+	while ((message = curl_multi_info_read(transport.multi, &left)) != NULL)
+	{
+		DvHttp *http = NULL;
+		CURLcode result = message->data.result;
+
+		if (message->msg != CURLMSG_DONE)
+			continue;
+		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &http);
+		if (http != NULL)
+			finish(http, result); /* message is gone after this */
+	}
+}
+
+/* All that can be done without waiting. */
+static void
+drive(void)
+{
+	sigset_t saved;
+
+	if (transport.active == 0)
+		return;
+	block_signals(&saved);
+	act_on_sockets();
+	act_on_timer();
+	restore_signals(&saved);
+	collect_finished();
+
+	if (transport.failed)
+	{
+		transport.failed = false;
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+						errmsg("could not watch the sockets of HTTP requests")));
+	}
+}
+
+/* ---- starting ---- */
+
+static void
+option_refused(const char *option, CURLcode code)
+{
+	if (code == CURLE_OUT_OF_MEMORY)
+		ereport(ERROR, (errcode(ERRCODE_FDW_OUT_OF_MEMORY),
+						errmsg("out of memory while preparing a request")));
+	elog(ERROR, "libcurl refused %s: %s", option, curl_easy_strerror(code));
+}
+
+#define SET(easy, option, value)                                                                   \
+	do                                                                                             \
+	{                                                                                              \
+		CURLcode set_code_ = curl_easy_setopt(easy, option, value);                                \
+                                                                                                   \
+		if (set_code_ != CURLE_OK)                                                                 \
+			option_refused(#option, set_code_);                                                    \
+	} while (0)
+
+static void
+set_safety(CURL *easy, const DvHttpSpec *spec)
+{
+	SET(easy, CURLOPT_NOSIGNAL, 1L);
+	SET(easy, CURLOPT_QUICK_EXIT, 1L);
+	SET(easy, CURLOPT_PROTOCOLS_STR, spec->plain_ok ? "http,https" : "https");
+	SET(easy, CURLOPT_FOLLOWLOCATION, 0L);
+	SET(easy, CURLOPT_NETRC, (long) CURL_NETRC_IGNORED);
+	SET(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+	SET(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+	SET(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+	if (spec->ca_file != NULL)
+		SET(easy, CURLOPT_CAINFO, spec->ca_file);
+	if (pg_strncasecmp(spec->url, "http:", 5) == 0)
+		SET(easy, CURLOPT_NOPROXY, "*");
+	SET(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	SET(easy, CURLOPT_HTTP09_ALLOWED, 0L);
+}
+
+static void
+set_connection(CURL *easy, const DvHttpSpec *spec)
+{
+	SET(easy, CURLOPT_CONNECTTIMEOUT, (long) spec->connect_timeout);
+	SET(easy, CURLOPT_TIMEOUT, (long) spec->timeout);
+	SET(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+	SET(easy, CURLOPT_TCP_NODELAY, 1L);
+	SET(easy, CURLOPT_BUFFERSIZE, (long) RECEIVE_BUFFER);
+	SET(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
+	SET(easy, CURLOPT_USERAGENT, "dataverse_fdw");
+	SET(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	SET(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
+}
+
+static void
+set_receivers(DvHttp *http)
+{
+	CURL *easy = http->easy;
+
+	SET(easy, CURLOPT_PRIVATE, http);
+	SET(easy, CURLOPT_ERRORBUFFER, http->words);
+	SET(easy, CURLOPT_WRITEFUNCTION, keep_body);
+	SET(easy, CURLOPT_WRITEDATA, http);
+	SET(easy, CURLOPT_HEADERFUNCTION, keep_header);
+	SET(easy, CURLOPT_HEADERDATA, http);
+	SET(easy, CURLOPT_PREREQFUNCTION, count_send);
+	SET(easy, CURLOPT_PREREQDATA, http);
+}
+
+static void
+set_request(DvHttp *http, const DvHttpSpec *spec)
+{
+	CURL *easy = http->easy;
+	bool has_body = spec->body != NULL || strcmp(spec->method, "POST") == 0;
+
+	SET(easy, CURLOPT_URL, spec->url);
+	if (has_body)
+	{
+		SET(easy, CURLOPT_POST, 1L);
+		SET(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) spec->body_len);
+		SET(easy, CURLOPT_POSTFIELDS, spec->body != NULL ? spec->body : "");
+	}
+	if (!http->is_read)
+		SET(easy, CURLOPT_CUSTOMREQUEST, spec->method);
+}
+
+static void
+add_header(DvHttp *http, const char *line)
+{
+	struct curl_slist *longer;
+
+	/* whoever put a line end into a header wanted to write another one */
+	if (strpbrk(line, "\r\n") != NULL)
+		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_STRING_FORMAT),
+						errmsg("HTTP header value contains a line break")));
+	longer = curl_slist_append(http->headers, line);
+	if (longer == NULL)
+		option_refused("CURLOPT_HTTPHEADER", CURLE_OUT_OF_MEMORY);
+	http->headers = longer;
+}
+
+static void
+set_headers(DvHttp *http, const DvHttpSpec *spec)
+{
+	for (const char *const *line = spec->headers; line != NULL && *line != NULL; line++)
+		add_header(http, *line);
+
+	/* libcurl would wait a second for "100 Continue" before sending a large body */
+	add_header(http, "Expect:");
+	SET(http->easy, CURLOPT_HTTPHEADER, http->headers);
+}
+
+/* As the context goes, whatever the reason: the handles are libcurl's, not palloc's. */
+static void
+cleanup(void *arg)
+{
+	DvHttp *http = arg;
+	sigset_t saved;
+
+	if (http->easy == NULL)
+		return;
+	block_signals(&saved);
+	detach(http);
+	curl_easy_cleanup(http->easy);
+	curl_slist_free_all(http->headers);
+	restore_signals(&saved);
+	http->easy = NULL;
+	http->headers = NULL;
+	dv_buf_free(&http->head);
+	dv_buf_free(&http->body);
+}
+
+static DvHttp *
+create(const DvHttpSpec *spec)
+{
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "dataverse_fdw exchange", ALLOCSET_SMALL_SIZES);
+	DvHttp *http = MemoryContextAllocZero(context, sizeof(DvHttp));
+
+	http->context = context;
+	http->is_read = strcmp(spec->method, "GET") == 0;
+	http->connect_timeout = spec->connect_timeout;
+	http->timeout = spec->timeout;
+	dv_buf_init(&http->head, MAX_HEAD);
+	dv_buf_init(&http->body, spec->max_response > 0 ? spec->max_response : DEFAULT_MAX_RESPONSE);
+	http->easy = curl_easy_init();
+	if (http->easy == NULL)
+		option_refused("curl_easy_init", CURLE_OUT_OF_MEMORY);
+	http->cleanup.func = cleanup;
+	http->cleanup.arg = http;
+	MemoryContextRegisterResetCallback(context, &http->cleanup);
+	return http;
+}
+
+static void
+attach(DvHttp *http)
+{
+	sigset_t saved;
+	CURLMcode code;
+
+	block_signals(&saved);
+	code = curl_multi_add_handle(transport.multi, http->easy);
+	restore_signals(&saved);
+	if (code != CURLM_OK)
+		elog(ERROR, "libcurl refused a request: %s", curl_multi_strerror(code));
+	http->added = true;
+	transport.active++;
+}
+
+DvHttp *
+dv_http_start(const DvHttpSpec *spec)
+{
+	DvHttp *http;
+
+	open_multi();
+	http = create(spec);
+	set_safety(http->easy, spec);
+	set_connection(http->easy, spec);
+	set_receivers(http);
+	set_request(http, spec);
+	set_headers(http, spec);
+	attach(http);
+	drive(); /* on a standing connection this already sends it */
+	return http;
+}
+
+void
+dv_http_release(DvHttp *http)
+{
+	if (http == NULL)
+		return;
+	MemoryContextDelete(http->context);
+	if (transport.close_wanted && transport.active == 0)
+		close_multi();
+}
+
+void
+dv_http_close_idle(void)
+{
+	if (transport.multi == NULL)
+		return;
+	if (transport.active > 0)
+		transport.close_wanted = true;
+	else
+		close_multi();
+}
+
+/* ---- waiting ---- */
+
+void
+dv_http_poll(void)
+{
+	drive();
+}
+
+int
+dv_http_fd(void)
+{
+	open_multi();
+	return transport.epoll;
+}
+
+long
+dv_http_timeout_ms(void)
+{
+	int64 left;
+
+	if (transport.active == 0 || transport.due_us < 0)
+		return -1;
+	left = transport.due_us - now_us();
+	return left <= 0 ? 0 : (long) ((left + 999) / 1000);
+}
+
+static bool
+any_done(DvHttp *const *requests, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (requests[i]->done)
+			return true;
+	return false;
+}
+
+/* The sooner of libcurl's wish and the caller's deadline; -1 when neither has one. */
+static long
+wait_time(int64 deadline_us)
+{
+	long wish = dv_http_timeout_ms();
+	int64 left;
+
+	if (deadline_us < 0)
+		return wish;
+	left = Max(deadline_us - now_us(), 0);
+	left = Min((left + 999) / 1000, INT_MAX);
+	return wish < 0 ? (long) left : Min(wish, (long) left);
+}
+
+static void
+wait_once(int64 deadline_us)
+{
+	int events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH;
+	long timeout = wait_time(deadline_us);
+	int happened;
+
+	if (transport.active > 0)
+		events |= WL_SOCKET_READABLE;
+	if (timeout >= 0)
+		events |= WL_TIMEOUT;
+	happened = WaitLatchOrSocket(MyLatch, events,
+								 transport.active > 0 ? transport.epoll : PGINVALID_SOCKET, timeout,
+								 transport.wait_event);
+	if (happened & WL_LATCH_SET)
+		ResetLatch(MyLatch);
+}
+
+void
+dv_http_wait(DvHttp *const *requests, int n, long timeout_ms)
+{
+	int64 deadline_us = timeout_ms < 0 ? -1 : now_us() + (int64) timeout_ms * 1000;
+
+	init_curl(); /* names the wait event */
+	for (;;)
+	{
+		CHECK_FOR_INTERRUPTS();
+		drive();
+		if (any_done(requests, n))
+			return;
+		if (deadline_us >= 0 && now_us() >= deadline_us)
+			return;
+		wait_once(deadline_us);
+	}
+}
+
+/* ---- results ---- */
+
+bool
+dv_http_done(const DvHttp *http)
+{
+	return http->done;
+}
+
+const DvError *
+dv_http_error(const DvHttp *http)
+{
+	return &http->error;
+}
+
+int
+dv_http_status(const DvHttp *http)
+{
+	return http->status;
+}
+
+const char *
+dv_http_body(const DvHttp *http, size_t *len)
+{
+	if (len != NULL)
+		*len = http->body.len;
+	return http->body.data != NULL ? http->body.data : "";
+}
+
+char *
+dv_http_take_body(DvHttp *http, size_t *len)
+{
+	char *body = http->body.data;
+
+	*len = http->body.len;
+	dv_buf_init(&http->body, http->body.max);
+	return body;
+}
+
+static char *
+trimmed(MemoryContext context, const char *start, const char *end)
+{
+	char *value;
+
+	while (start < end && (*start == ' ' || *start == '\t'))
+		start++;
+	while (end > start && strchr(" \t\r\n", end[-1]) != NULL)
+		end--;
+	value = MemoryContextAlloc(context, end - start + 1);
+	memcpy(value, start, end - start);
+	value[end - start] = '\0';
+	return value;
+}
+
+const char *
+dv_http_header(const DvHttp *http, const char *name)
+{
+	size_t len = strlen(name);
+	const char *line = http->head.data;
+
+	while (line != NULL && *line != '\0')
+	{
+		const char *end = strchr(line, '\n');
+
+		if (end == NULL)
+			end = line + strlen(line);
+		if (pg_strncasecmp(line, name, len) == 0 && line[len] == ':')
+			return trimmed(http->context, line + len + 1, end);
+		line = *end == '\0' ? NULL : end + 1;
+	}
+	return NULL;
+}
+
+uint64
+dv_http_bytes_in(const DvHttp *http)
+{
+	return http->bytes_in;
+}
+
+uint64
+dv_http_bytes_out(const DvHttp *http)
+{
+	return http->bytes_out;
+}

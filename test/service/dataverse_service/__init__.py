@@ -1,0 +1,1 @@
+"""A stand-in for the Dataverse Web API, traps included, for tests and demonstrations."""
