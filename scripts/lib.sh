@@ -180,7 +180,9 @@ service_start()
         if grep -q '^listening on ' "$state/service.out" 2>/dev/null; then
             break
         fi
-        service_running "$state" || die "the service did not start: $(tail -n 3 "$state/service.log")"
+        # not service_running: until it has called exec, the process still has our name
+        kill -0 "$(cat "$state/service.pid")" 2>/dev/null ||
+            die "the service did not start: $(tail -n 3 "$state/service.log")"
         sleep 0.1
     done
     DATAVERSE_URL=$(sed -n 's/^listening on //p' "$state/service.out")

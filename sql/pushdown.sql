@@ -43,7 +43,7 @@ DECLARE
     line text;
 BEGIN
     FOR line IN EXECUTE 'EXPLAIN (VERBOSE, COSTS OFF) SELECT id FROM everything WHERE ' || condition LOOP
-        IF line ~ '(Remote Filter|^ *Filter|One-Time Filter)' THEN
+        IF line ~ '(Remote Filter|Request: none|^ *Filter|One-Time Filter)' THEN
             RETURN NEXT btrim(line);
         END IF;
     END LOOP;

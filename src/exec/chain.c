@@ -42,6 +42,12 @@
 /* Links remembered: a circle of pages is found when it is no longer than this. */
 #define LINKS_KEPT 16
 
+/*
+ * The first page under a LIMIT that is applied here has as many rows as the
+ * LIMIT; if the recheck throws some away, the next pages are larger and larger.
+ */
+#define PAGE_GROWTH 4
+
 /* Pages without a row in a row; a provider that filters late may send some. */
 #define EMPTY_PAGES_MAX 1000
 
@@ -84,8 +90,6 @@ struct DvChain
 	List *pieces;
 	DvCounters *counters;
 	MemoryContext context;
-	char *prefer_first;
-	char *prefer_rest;
 
 	int next_piece;        /* number of the first piece not asked for */
 	char *link;            /* page to ask for next, or NULL: the next piece */
@@ -95,6 +99,7 @@ struct DvChain
 	bool ended; /* current has been read and nothing follows */
 	bool rewound;
 
+	int page_size;    /* of the next page to ask for */
 	int sheets;       /* arrived so far */
 	int64 rows_asked; /* sizes of the pages asked for, together */
 	int empty_pages;  /* without a row, one after another */
@@ -199,13 +204,13 @@ full_length(const DvChain *chain, const char *address)
 
 /* Starts the request for a page. */
 static Sheet *
-ask(DvChain *chain, const char *address, const DvPiece *piece, bool first)
+ask(DvChain *chain, const char *address, const DvPiece *piece)
 {
 	MemoryContext context =
 		AllocSetContextCreate(chain->context, "dataverse_fdw page", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext before = MemoryContextSwitchTo(context);
 	Sheet *sheet = palloc0(sizeof(Sheet));
-	const char *prefer = first ? chain->prefer_first : chain->prefer_rest;
+	const char *prefer = dv_request_prefer(chain->request, chain->page_size);
 	const char **headers = palloc0(sizeof(char *) * 2);
 	size_t length = full_length(chain, address);
 	DvCallSpec spec = {0};
@@ -224,7 +229,8 @@ ask(DvChain *chain, const char *address, const DvPiece *piece, bool first)
 	if (sheet->batched)
 		put_in_batch(chain, &spec, prefer);
 	sheet->call = dv_call_start(chain->service, &spec);
-	chain->rows_asked += first ? chain->request->first_page : chain->request->page_size;
+	chain->rows_asked += chain->page_size;
+	chain->page_size = Min(chain->page_size * PAGE_GROWTH, chain->request->page_size);
 	MemoryContextSwitchTo(before);
 	return sheet;
 }
@@ -237,7 +243,7 @@ ask_next(DvChain *chain)
 
 	if (chain->link != NULL)
 	{
-		sheet = ask(chain, chain->link, chain->linked, false);
+		sheet = ask(chain, chain->link, chain->linked);
 		pfree(chain->link);
 		chain->link = NULL;
 		return sheet;
@@ -246,7 +252,7 @@ ask_next(DvChain *chain)
 	{
 		const DvPiece *piece = list_nth(chain->pieces, chain->next_piece++);
 
-		return ask(chain, piece->path, piece, true);
+		return ask(chain, piece->path, piece);
 	}
 	return NULL;
 }
@@ -368,15 +374,16 @@ turn_ids(DvChain *chain)
 
 /*
  * Ask for the next page before this one is read?  Not while a LIMIT may be
- * satisfied by what is here or on its way.
+ * satisfied by what is here or on its way: pages first grow to their full size.
  */
 static bool
 worth_asking(const DvChain *chain)
 {
-	int64 limit = chain->request->plan->limit;
+	const DvScanPlan *plan = chain->request->plan;
 
-	return limit < 0 || chain->rows_asked < limit ||
-		   (chain->sheets > 1 && !chain->request->plan->exact_limit);
+	if (plan->limit < 0 || chain->rows_asked < plan->limit)
+		return true;
+	return !plan->exact_limit && chain->sheets > 1 && chain->page_size == chain->request->page_size;
 }
 
 /* Makes the next page the current one; false when there is none. */
@@ -590,8 +597,7 @@ dv_chain_open(DvService *service, const DvRequest *request, List *pieces, DvCoun
 	chain->pieces = pieces;
 	chain->counters = counters;
 	chain->context = CurrentMemoryContext;
-	chain->prefer_first = dv_request_prefer(request, true);
-	chain->prefer_rest = dv_request_prefer(request, false);
+	chain->page_size = request->first_page;
 	chain->ids = idset_create(CurrentMemoryContext, 128, NULL);
 	chain->ids_before = idset_create(CurrentMemoryContext, 128, NULL);
 	return chain;

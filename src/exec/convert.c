@@ -86,7 +86,7 @@ typedef struct Conversion
 	const DvTable *table;
 	const DvColumn *column;
 	const DvField *row_id;
-	const char *value; /* NULL when writing: the error itself shows it */
+	const char *value; /* or NULL: not shown */
 	int len;
 } Conversion;
 
@@ -396,20 +396,22 @@ read_short(const Converter *converter, const DvField *field, const char *text, i
 static void
 value_callback(void *arg)
 {
-	Conversion *reading = arg;
-	int shown = reading->value ? pg_mbcliplen(reading->value, reading->len, VALUE_SHOWN) : 0;
-	const char *more = shown < reading->len ? "..." : "";
+	const Conversion *conversion = arg;
+	const DvField *row_id = conversion->row_id;
+	StringInfoData where;
 
-	if (reading->value == NULL)
-		errcontext("column \"%s\" of foreign table \"%s\"", reading->column->name,
-				   reading->table->name);
-	else if (reading->row_id != NULL && reading->row_id->len > 0)
-		errcontext("column \"%s\" of foreign table \"%s\", row %.*s, value \"%.*s%s\"",
-				   reading->column->name, reading->table->name, reading->row_id->len,
-				   reading->row_id->text, shown, reading->value, more);
-	else
-		errcontext("column \"%s\" of foreign table \"%s\", value \"%.*s%s\"", reading->column->name,
-				   reading->table->name, shown, reading->value, more);
+	initStringInfo(&where);
+	if (row_id != NULL && row_id->len > 0)
+		appendStringInfo(&where, ", row %.*s", row_id->len, row_id->text);
+	if (conversion->value != NULL)
+	{
+		int shown = pg_mbcliplen(conversion->value, conversion->len, VALUE_SHOWN);
+
+		appendStringInfo(&where, ", value \"%.*s%s\"", shown, conversion->value,
+						 shown < conversion->len ? "..." : "");
+	}
+	errcontext("column \"%s\" of foreign table \"%s\"%s", conversion->column->name,
+			   conversion->table->name, where.data);
 }
 
 /* The text as the input function wants it, in the reusable buffer. */
@@ -453,8 +455,8 @@ static Datum
 read_long(DvConvert *convert, Converter *converter, const DvField *field, const char *text, int len,
 		  const DvField *row_id)
 {
-	Conversion reading = {convert->table, converter->column, row_id, text, len};
-	ErrorContextCallback callback = {error_context_stack, value_callback, &reading};
+	Conversion conversion = {convert->table, converter->column, row_id, text, len};
+	ErrorContextCallback callback = {error_context_stack, value_callback, &conversion};
 	Datum result;
 
 	error_context_stack = &callback;
@@ -472,13 +474,19 @@ read_long(DvConvert *convert, Converter *converter, const DvField *field, const 
 
 /* The service's text in the database's encoding; not NUL-terminated. */
 static const char *
-local_text(const DvConvert *convert, const char *text, int *len)
+local_text(const DvConvert *convert, const Converter *converter, const char *text, int *len,
+		   const DvField *row_id)
 {
+	/* The value is not shown: it may be in no encoding that the log can take. */
+	Conversion conversion = {convert->table, converter->column, row_id, NULL, 0};
+	ErrorContextCallback callback = {error_context_stack, value_callback, &conversion};
 	char *converted;
 
 	if (convert->utf8)
 		return text;
+	error_context_stack = &callback;
 	converted = pg_any_to_server(text, *len, PG_UTF8);
+	error_context_stack = callback.previous;
 	if (converted != text)
 		*len = strlen(converted);
 	return converted;
@@ -508,7 +516,7 @@ dv_convert_in(DvConvert *convert, int column, const DvField *field, const DvFiel
 			break;
 		case DV_FIELD_STRING:
 		case DV_FIELD_NESTED:
-			text = local_text(convert, text, &len);
+			text = local_text(convert, converter, text, &len, row_id);
 			break;
 		case DV_FIELD_NUMBER:
 			break;
@@ -706,8 +714,8 @@ dv_convert_out(DvConvert *convert, int column, Datum value, bool isnull, const c
 			   size_t *len)
 {
 	const Converter *converter = &convert->converters[column];
-	Conversion writing = {convert->table, converter->column, NULL, NULL, 0};
-	ErrorContextCallback callback = {error_context_stack, value_callback, &writing};
+	Conversion conversion = {convert->table, converter->column, NULL, NULL, 0};
+	ErrorContextCallback callback = {error_context_stack, value_callback, &conversion};
 	DvJson kind = DV_JSON_NULL;
 
 	/* Labels and targets are annotations: nothing to write to. */

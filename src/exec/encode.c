@@ -743,19 +743,19 @@ dv_encode_row(DvEncode *encode, TupleTableSlot *slot, const DvRow *row, DvBody *
 {
 	DvError error = {0};
 
-	/* What throws or waits for metadata comes before the row is begun, or leaves it unfinished. */
 	slot_getallattrs(slot);
 	dv_body_row_begin(body);
 	encode_targets(encode, row, body);
-	if (encode->plan->mode == DV_WRITE_CREATE &&
-		!dv_body_field(body, dv_encode_primary_id(encode), DV_JSON_STRING, row->id, DV_ID_LEN,
-					   &error))
-		elog(ERROR, "id \"%s\" cannot be sent: %s", row->id, error.message);
 	for (int i = 0; i < encode->nfields; i++)
 	{
 		if (row->by_key && encode->fields[i].column->is_key)
 			continue;
 		encode_field(encode, i, slot, body);
 	}
+	/* Last, so that a row shown in an error starts with what the user knows. */
+	if (encode->plan->mode == DV_WRITE_CREATE &&
+		!dv_body_field(body, dv_encode_primary_id(encode), DV_JSON_STRING, row->id, DV_ID_LEN,
+					   &error))
+		elog(ERROR, "id \"%s\" cannot be sent: %s", row->id, error.message);
 	dv_body_row_end(body);
 }

@@ -219,15 +219,14 @@ dv_request_prepare(const DvScanPlan *plan, const DvTable *table, const char *roo
 }
 
 char *
-dv_request_prefer(const DvRequest *request, bool first)
+dv_request_prefer(const DvRequest *request, int page_size)
 {
 	StringInfoData prefer;
 
 	initStringInfo(&prefer);
 	appendStringInfoString(&prefer, "Prefer: ");
 	if (request->top < 0)
-		appendStringInfo(&prefer, "odata.maxpagesize=%d",
-						 first ? request->first_page : request->page_size);
+		appendStringInfo(&prefer, "odata.maxpagesize=%d", page_size);
 	if (request->annotations != NULL)
 		appendStringInfo(&prefer, "%sodata.include-annotations=\"%s\"", request->top < 0 ? "," : "",
 						 request->annotations);

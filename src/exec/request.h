@@ -47,8 +47,8 @@ typedef struct DvRequest
 extern DvRequest *dv_request_prepare(const DvScanPlan *plan, const DvTable *table,
 									 const char *root, const char *const *column_properties);
 
-/* Prefer header of the first page, and of all others. */
-extern char *dv_request_prefer(const DvRequest *request, bool first);
+/* Prefer header for a page of this size; NULL when there is nothing to prefer. */
+extern char *dv_request_prefer(const DvRequest *request, int page_size);
 
 /*
  * The addresses for these slot values (entries NULL: not known, printed as

@@ -457,6 +457,48 @@ known_now(const Operand *operand, EState *estate)
 	return !unknown_walker((Node *) operand->expr, estate);
 }
 
+/* $n in plain sight where an operand is not known: it is not part of what is sent. */
+static char *
+show_unknown(char *path)
+{
+	char *to = path;
+
+	for (const char *from = path; *from;)
+	{
+		if (strncmp(from, "%24", 3) == 0 && from[3] >= '1' && from[3] <= '9')
+		{
+			*to++ = '$';
+			from += 3;
+		}
+		else
+			*to++ = *from++;
+	}
+	*to = '\0';
+	return path;
+}
+
+static bool
+all_known(const DvScan *scan, DvValue *const *values)
+{
+	for (int i = 0; i < scan->noperands; i++)
+	{
+		if (scan->operands[i].state != NULL && values[i] == NULL)
+			return false;
+	}
+	return true;
+}
+
+static char *
+first_request(const DvScan *scan, DvValue *const *values, List *pieces)
+{
+	char *path;
+
+	if (pieces == NIL)
+		return NULL;
+	path = ((DvPiece *) linitial(pieces))->path;
+	return psprintf("GET %s", all_known(scan, values) ? path : show_unknown(path));
+}
+
 void
 dv_scan_report(ForeignScanState *node, DvScanReport *report)
 {
@@ -466,7 +508,6 @@ dv_scan_report(ForeignScanState *node, DvScanReport *report)
 									 scan->noperands, &report->filter);
 
 	report->pieces = list_length(pieces);
-	report->request =
-		pieces == NIL ? NULL : psprintf("GET %s", ((DvPiece *) linitial(pieces))->path);
+	report->request = first_request(scan, values, pieces);
 	report->counters = scan->counters;
 }

@@ -88,7 +88,6 @@ static const Word on_conflict_words[] = {{"update", DV_CONFLICT_UPDATE},
 										 {NULL}};
 
 static const Word null_columns_words[] = {{"send", false}, {"omit", true}, {NULL}};
-static const Word on_error_words[] = {{"stop", false}, {"ignore", true}, {NULL}};
 
 static const Word table_type_words[] = {{"standard", DV_TABLE_STANDARD},
 										{"elastic", DV_TABLE_ELASTIC},
@@ -106,7 +105,6 @@ static void take_tenant(const Option *option, const char *text, void *target);
 static void take_guid(const Option *option, const char *text, void *target);
 static void take_token(const Option *option, const char *text, void *target);
 static void take_int(const Option *option, const char *text, void *target);
-static void take_count(const Option *option, const char *text, void *target);
 static void take_real(const Option *option, const char *text, void *target);
 static void take_bool(const Option *option, const char *text, void *target);
 static void take_word(const Option *option, const char *text, void *target);
@@ -129,7 +127,6 @@ typedef struct TableOptions
 	char *entity_set;
 	char *primary_id;
 	int table_type;
-	char *partition_column;
 	List *key; /* char * */
 } TableOptions;
 
@@ -172,31 +169,18 @@ static const Option options[] = {
 	"rows per bulk write request; 100 on elastic tables unless given", 1, 1000},
 	{"concurrency", BOTH, SETTING(concurrency), take_int, "4",
 	"requests in flight for one statement; the service's own recommendation lowers it", 1, 52},
-	{"use_remote_estimate", BOTH, SETTING(use_remote_estimate), take_bool, "false",
-	"ask the service for row counts while planning"},
 	{"fdw_startup_cost", BOTH, SETTING(startup_cost), take_real, "100",
 	"planner's cost of beginning a remote scan", 0, 1e10},
 	{"fdw_tuple_cost", BOTH, SETTING(tuple_cost), take_real, "0.2",
 	"planner's cost of one more row", 0, 1e10},
-	{"async_capable", BOTH, SETTING(async_capable), take_bool, "false",
-	"scans may run side by side under Append"},
 	{"updatable", BOTH, SETTING(updatable), take_bool, "true",
 	"INSERT, UPDATE and DELETE are allowed"},
-	{"truncatable", BOTH, SETTING(truncatable), take_bool, "true",
-	"TRUNCATE is allowed"},
 	{"on_conflict", BOTH, SETTING(on_conflict), take_word, NULL,
 	"what INSERT does when the key exists: update (default when key is set), nothing, error (default otherwise)",
 	.words = on_conflict_words},
 	{"null_columns", BOTH, SETTING(null_omit), take_flag_word, "send",
 	"what a NULL does in INSERT: send clears the column, omit leaves it out",
 	.words = null_columns_words},
-	{"on_error", BOTH, SETTING(ignore_errors), take_flag_word, "stop",
-	"what a refused row does: stop, or ignore, which writes the other rows",
-	.words = on_error_words},
-	{"reject_limit", BOTH, SETTING(reject_limit), take_count, "0",
-	"with on_error ignore: refused rows after which to stop all the same; 0 for no limit", 0, INT_MAX},
-	{"reject_table", BOTH, SETTING(reject_table), take_text, NULL,
-	"with on_error ignore: local table that receives refused rows"},
 	{"bypass_business_logic", BOTH, SETTING(bypass_business_logic), take_text_word, NULL,
 	"custom logic that writes skip: CustomSync, CustomAsync or CustomSync,CustomAsync",
 	.words = bypass_words},
@@ -215,8 +199,6 @@ static const Option options[] = {
 	"logical name of the primary id column"},
 	{"table_type", ON_TABLE, TABLE(table_type), take_word, "standard",
 	"standard, elastic or virtual", .words = table_type_words},
-	{"partition_column", ON_TABLE, TABLE(partition_column), take_text, "createdon",
-	"datetime column whose ranges may be read side by side"},
 	{"key", ON_TABLE, TABLE(key), take_names, NULL,
 	"alternate key used by writes: the foreign table's columns, comma separated"},
 
@@ -379,15 +361,6 @@ take_int(const Option *option, const char *text, void *target)
 
 	if (target != NULL)
 		*(int *) target = value;
-}
-
-static void
-take_count(const Option *option, const char *text, void *target)
-{
-	int value = parse_whole(option, text);
-
-	if (target != NULL)
-		*(int64 *) target = value;
 }
 
 static void
@@ -905,7 +878,6 @@ dv_options_table(Oid relid)
 	table->entity_set = found.entity_set;
 	table->primary_id = found.primary_id;
 	table->table_type = (DvTableType) found.table_type;
-	table->partition_column = found.partition_column;
 	read_columns(table, RelationGetDescr(rel));
 	read_key(table, found.key);
 	table_close(rel, NoLock);

@@ -36,17 +36,11 @@ typedef struct DvSettings
 	int fetch_size;  /* rows per page, 1..5000 */
 	int batch_size;  /* rows per bulk request */
 	int concurrency; /* requests in flight, 1..52 */
-	bool use_remote_estimate;
 	double startup_cost;
 	double tuple_cost;
-	bool async_capable;
 	bool updatable;
-	bool truncatable;
 	DvOnConflict on_conflict;
 	bool null_omit;              /* null_columns 'omit' */
-	bool ignore_errors;          /* on_error 'ignore' */
-	int64 reject_limit;          /* 0: none */
-	char *reject_table;          /* or NULL */
 	char *bypass_business_logic; /* header value, or NULL */
 	bool bypass_flows;
 	bool suppress_duplicate_detection; /* true is the service's default */
@@ -115,7 +109,6 @@ typedef struct DvTable
 	char *entity_set;
 	char *primary_id; /* logical name, or NULL when not given */
 	DvTableType table_type;
-	char *partition_column; /* logical name */
 	int nkeys;              /* columns of the alternate key, 0 for none */
 	char **keys;            /* names as in the option "key": PostgreSQL's column names */
 	int ncolumns;           /* live columns */
