@@ -32,7 +32,7 @@ SELECT option, value, refused(option, value) FROM (VALUES
     ('fdw_startup_cost', '12.5'), ('fdw_startup_cost', '-1'), ('fdw_tuple_cost', 'NaN'),
     ('updatable', 'yes'), ('updatable', 'maybe'),
     ('on_conflict', 'nothing'), ('on_conflict', 'merge'),
-    ('null_columns', 'omit'), ('on_error', 'ignore'), ('on_error', 'null'),
+    ('null_columns', 'omit'), ('null_columns', 'null'),
     ('bypass_business_logic', 'CustomSync,CustomAsync'), ('bypass_business_logic', 'all'),
     ('api_version', 'v9.1'), ('api_version', '9.2'), ('api_version', 'v9.2/..'),
     ('tenant_id', 'contoso.onmicrosoft.com'), ('tenant_id', 'a/b'), ('tenant_id', '..'), ('tenant_id', ''),

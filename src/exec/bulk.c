@@ -282,10 +282,18 @@ show_row(DvBulk *bulk, const DvRowSet *set, int row)
 static void
 report_row(DvBulk *bulk, const DvRowSet *set, int row)
 {
+	const DvError *error = set->errors[row];
 	DvReportContext context = {
 		.what = action(bulk), .row = show_row(bulk, set, row), .written = written_before(bulk)};
 
-	dv_report(set->errors[row], &context);
+	/* A row that is not there itself is no error: one that it points to is missing. */
+	if (error->kind == DV_ERROR_HTTP && dv_fault_class(error) == DV_FAULT_NOT_FOUND)
+	{
+		context.sqlstate = ERRCODE_FOREIGN_KEY_VIOLATION;
+		context.hint = "A lookup of the row points to a row that does not exist: create that one "
+					   "first, or set the lookup to NULL.";
+	}
+	dv_report(error, &context);
 }
 
 /* A failure that is no row's: what is known of the rows it left behind. */
@@ -295,8 +303,10 @@ report_request(DvBulk *bulk, const DvRowSet *set, int n, const DvError *error)
 	DvReportContext context = {.what = action(bulk), .written = written_before(bulk)};
 
 	if (set->doubtful)
-		context.written = psprintf("%s; of %d more it is not known whether they were written",
-								   context.written, n);
+		context.written =
+			psprintf(ngettext("%s; of %d more it is not known whether it was written",
+							  "%s; of %d more it is not known whether they were written", n),
+					 context.written, n);
 	dv_report(error, &context);
 }
 
@@ -409,9 +419,10 @@ settle(DvBulk *bulk, DvRowSet *set, int *rows, int n, bool guilty)
 	int attempt = 0;
 	long wait_ms = 0;
 
-	if (guilty && n > 1)
+	/* One of them fails, or as many were too slow before: no need to try. */
+	if (n > 1 && (guilty || n > bulk->capacity))
 	{
-		halve(bulk, set, rows, n, true);
+		halve(bulk, set, rows, n, guilty);
 		return;
 	}
 	while ((n = dv_rowset_keep_open(set, rows, n)) > 0)
@@ -791,12 +802,15 @@ refuse_null_key(DvBulk *bulk, const DvColumn *column)
 	/* What is in flight is written or not before the number is told. */
 	while (bulk->nflights > 0)
 		land_and_settle(bulk, wait_for_any(bulk));
-	ereport(ERROR,
-			(errcode(ERRCODE_NOT_NULL_VIOLATION),
-			 errmsg("null value in key column \"%s\" of foreign table \"%s\"", column->name,
-					bulk->writer.table->name),
-			 errdetail("No row can be addressed by it (an empty text counts as null there). %s.",
-					   written_before(bulk))));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_NOT_NULL_VIOLATION),
+		 errmsg("null value in key column \"%s\" of foreign table \"%s\"", column->name,
+				bulk->writer.table->name),
+		 errdetail("No row can be addressed by it (an empty text counts as null there). %s.",
+				   written_before(bulk)),
+		 errhint("Give every row a value for the columns of the table's option \"key\", or drop "
+				 "the option to create rows.")));
 }
 
 /* Who the row is; rows like it that still wait for their ids go first. */

@@ -25,4 +25,4 @@ extern bool dv_chain_row(DvChain *chain, DvField *fields);
 /* Back to the first row without asking again: only when one page held them all. */
 extern bool dv_chain_rewind(DvChain *chain);
 
-#endif							/* DV_EXEC_CHAIN_H */
+#endif /* DV_EXEC_CHAIN_H */

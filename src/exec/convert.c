@@ -196,7 +196,7 @@ column_property(const DvTable *table, const DvColumn *column)
 }
 
 static void
-prepare_column(DvConvert *convert, Converter *converter, const DvColumn *column)
+prepare_column(Converter *converter, const DvColumn *column)
 {
 	Oid function;
 
@@ -222,7 +222,7 @@ dv_convert_prepare(const DvTable *table, DvColumn *const *columns, int ncolumns)
 	initStringInfo(&convert->text);
 	for (int i = 0; i < ncolumns; i++)
 	{
-		prepare_column(convert, &convert->converters[i], columns[i]);
+		prepare_column(&convert->converters[i], columns[i]);
 		convert->properties[i] = column_property(table, columns[i]);
 	}
 	return convert;
@@ -238,7 +238,7 @@ dv_convert_properties(const DvConvert *convert)
  * Reading.
  */
 
-/* Value of two or four digits; -1 if one is none. */
+/* Value of two digits; -1 if one is none. */
 static inline int
 digits2(const char *p)
 {
@@ -803,8 +803,32 @@ operand_text(Datum value, Oid typid, DvEdm edm)
 	return operand_string(value, typid);
 }
 
-DvValue *
-dv_convert_operand(Datum value, bool isnull, Oid typid, DvType type)
+/*
+ * What an operator across date types compares with.  A date or a timestamp
+ * beside an instant is taken in the session's time zone, as PostgreSQL's
+ * operator does; beside a day, the part of a timestamp that is no whole day
+ * leaves it between two days.
+ */
+static char *
+comparand_text(Datum value, Oid typid, DvType type)
+{
+	if (type == DV_TYPE_DATETIME && (typid == DATEOID || typid == TIMESTAMPOID))
+		return dv_datum_session_instant(value, typid);
+	if (type == DV_TYPE_DATE && typid == TIMESTAMPOID)
+		return dv_datum_day_fraction(value);
+	return operand_text(value, typid, column_edm(type, typid));
+}
+
+static char *
+stored_text(Datum value, Oid typid, DvType type)
+{
+	return operand_text(value, typid, column_edm(type, typid));
+}
+
+typedef char *(*TextFunction)(Datum value, Oid typid, DvType type);
+
+static DvValue *
+to_value(Datum value, bool isnull, Oid typid, DvType type, TextFunction text)
 {
 	DvValue *operand = palloc0(sizeof(DvValue));
 	Oid base = getBaseType(typid);
@@ -817,7 +841,7 @@ dv_convert_operand(Datum value, bool isnull, Oid typid, DvType type)
 		return operand;
 	if (!operand->isarray)
 	{
-		operand->text = operand_text(value, base, column_edm(type, base));
+		operand->text = text(value, base, type);
 		return operand;
 	}
 	take_apart(value, element, &elements);
@@ -827,8 +851,19 @@ dv_convert_operand(Datum value, bool isnull, Oid typid, DvType type)
 		if (elements.nulls[i])
 			operand->has_null = true;
 		else
-			operand->items[operand->nitems++] =
-				operand_text(elements.values[i], elements.typid, column_edm(type, elements.typid));
+			operand->items[operand->nitems++] = text(elements.values[i], elements.typid, type);
 	}
 	return operand;
+}
+
+DvValue *
+dv_convert_operand(Datum value, bool isnull, Oid typid, DvType type)
+{
+	return to_value(value, isnull, typid, type, stored_text);
+}
+
+DvValue *
+dv_convert_comparand(Datum value, bool isnull, Oid typid, DvType type)
+{
+	return to_value(value, isnull, typid, type, comparand_text);
 }

@@ -38,9 +38,15 @@ extern bool dv_convert_guid(const char *text, int len, unsigned char *bytes);
 
 /*
  * A Datum of any type as the fixed text form of literal.h for comparison with
- * a column of that Dataverse type, scalars and arrays.  Used for filter slots
- * and for alternate keys.
+ * a column of that Dataverse type, scalars and arrays.  Used for alternate keys.
  */
 extern DvValue *dv_convert_operand(Datum value, bool isnull, Oid typid, DvType type);
+
+/*
+ * The same for filter slots, where the operand's type may differ from the
+ * column's as SQL's operators allow: dates and timestamps without zone are then
+ * taken in the session's time zone.
+ */
+extern DvValue *dv_convert_comparand(Datum value, bool isnull, Oid typid, DvType type);
 
 #endif /* DV_EXEC_CONVERT_H */

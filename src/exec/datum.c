@@ -181,6 +181,34 @@ dv_datum_day(Datum value, Oid typid)
 	}
 }
 
+char *
+dv_datum_session_instant(Datum value, Oid typid)
+{
+	int overflow = 0;
+	TimestampTz instant;
+
+	if (typid == DATEOID)
+		instant = date2timestamptz_opt_overflow(DatumGetDateADT(value), &overflow);
+	else
+		instant = timestamp2timestamptz_opt_overflow(DatumGetTimestamp(value), &overflow);
+	if (overflow != 0)
+		return overflow < 0 ? "-infinity" : "infinity";
+	return micros_text(instant);
+}
+
+char *
+dv_datum_day_fraction(Datum timestamp)
+{
+	Timestamp value = DatumGetTimestamp(timestamp);
+	int64 days;
+
+	if (TIMESTAMP_NOT_FINITE(value))
+		return micros_text(value);
+	days = value / USECS_PER_DAY - (value % USECS_PER_DAY < 0);
+	return psprintf(INT64_FORMAT "%s", days + EPOCH_DAYS,
+					days * USECS_PER_DAY == value ? "" : ".5");
+}
+
 /* As the double that PostgreSQL would compare with. */
 char *
 dv_datum_as_double(Datum value, Oid typid)

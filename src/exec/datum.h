@@ -27,9 +27,14 @@ extern bool dv_datum_boolean(Datum value, Oid typid);
  * instant, types without a zone are taken as UTC; a day is that of the cast.
  */
 extern char *dv_datum_instant(Datum value, Oid typid);
+/* The instant that a date or a timestamp without zone is in the session's time zone. */
+extern char *dv_datum_session_instant(Datum value, Oid typid);
+
+/* A timestamp as days, ".5" after the number when it is not midnight: between two days. */
+extern char *dv_datum_day_fraction(Datum timestamp);
 extern char *dv_datum_day(Datum value, Oid typid);
 
 /* The value in a text column: ISO dates, UTC, true and false. */
 extern char *dv_datum_string(Datum value, Oid typid);
 
-#endif							/* DV_EXEC_DATUM_H */
+#endif /* DV_EXEC_DATUM_H */

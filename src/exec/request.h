@@ -11,9 +11,9 @@
 /* A row belongs to a piece when its own text is one of these items. */
 typedef struct DvPieceCheck
 {
-	int field;			/* place among the properties */
-	bool trim;			/* char(n): trailing blanks do not count */
-	int nitems;			/* sorted by strcmp, distinct */
+	int field;          /* place among the properties */
+	bool trim;          /* char(n): trailing blanks do not count */
+	int nitems;         /* sorted by strcmp, distinct */
 	char *const *items; /* in the database's encoding */
 } DvPieceCheck;
 
@@ -30,22 +30,22 @@ typedef struct DvRequest
 {
 	const DvScanPlan *plan;
 	const DvTable *table;
-	const char *root;	/* service root, for lengths */
-	int nproperties;	/* names of the values in a row; the first ones are
+	const char *root; /* service root, for lengths */
+	int nproperties;  /* names of the values in a row; the first ones are
 						 * the columns of plan->attnums */
 	const char **properties;
-	int id;				/* place of the primary id among them, -1 unknown */
-	char *select;		/* $select, plain; NULL: everything */
-	char *orderby;		/* or NULL */
-	int64 top;			/* $top, -1 without */
+	int id;        /* place of the primary id among them, -1 unknown */
+	char *select;  /* $select, plain; NULL: everything */
+	char *orderby; /* or NULL */
+	int64 top;     /* $top, -1 without */
 	int page_size;
-	int first_page;		/* size of the first page: a LIMIT may want fewer */
-	char *annotations;	/* those needed, comma separated; NULL for none */
+	int first_page;    /* size of the first page: a LIMIT may want fewer */
+	char *annotations; /* those needed, comma separated; NULL for none */
 } DvRequest;
 
 /* column_properties: as many as plan->attnums.  Current context. */
-extern DvRequest *dv_request_prepare(const DvScanPlan *plan, const DvTable *table,
-									 const char *root, const char *const *column_properties);
+extern DvRequest *dv_request_prepare(const DvScanPlan *plan, const DvTable *table, const char *root,
+									 const char *const *column_properties);
 
 /* Prefer header for a page of this size; NULL when there is nothing to prefer. */
 extern char *dv_request_prefer(const DvRequest *request, int page_size);
@@ -59,4 +59,4 @@ extern char *dv_request_prefer(const DvRequest *request, int page_size);
 extern List *dv_request_pieces(const DvRequest *request, const DvValue *const *values, int nvalues,
 							   char **filter);
 
-#endif							/* DV_EXEC_REQUEST_H */
+#endif /* DV_EXEC_REQUEST_H */

@@ -186,7 +186,7 @@ evaluate(DvScan *scan, ForeignScanState *node, bool (*known)(const Operand *, ES
 		if (operand->state == NULL || (known != NULL && !known(operand, node->ss.ps.state)))
 			continue;
 		value = ExecEvalExprSwitchContext(operand->state, econtext, &isnull);
-		values[i] = dv_convert_operand(value, isnull, operand->typid, operand->type);
+		values[i] = dv_convert_comparand(value, isnull, operand->typid, operand->type);
 	}
 	return values;
 }

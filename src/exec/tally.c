@@ -62,10 +62,12 @@ tell(const Tally *tally)
 								 (long long) tally->pending)
 					 : 0));
 	else if (tally->pending > 0)
-		ereport(WARNING,
-				(errmsg("up to %lld rows were on their way to foreign server \"%s\" and may be "
-						"there now",
-						(long long) tally->pending, tally->name)));
+		ereport(
+			WARNING,
+			(errmsg_plural("%lld row was on its way to foreign server \"%s\" and may be there now",
+						   "up to %lld rows were on their way to foreign server \"%s\" and may "
+						   "be there now",
+						   tally->pending, (long long) tally->pending, tally->name)));
 }
 
 static void

@@ -355,6 +355,7 @@ is_fault_of_row(const DvError *error)
 		case DV_FAULT_AUTH:
 		case DV_FAULT_THROTTLED:
 		case DV_FAULT_RETRY:
+		case DV_FAULT_UNAVAILABLE:
 		case DV_FAULT_TABLE:
 			return false;
 		default:
@@ -582,12 +583,62 @@ judge_batch(DvWrite *write, DvError *error, long *wait_ms)
 	return any_open(write) ? DV_OUTCOME_AGAIN : DV_OUTCOME_DONE;
 }
 
+/* How many rows an answer to CreateMultiple names: {"@odata.context":"..","Ids":["..",..]} (sheet 5.1). */
+static int
+count_ids(const char *body, size_t len)
+{
+	const char *end = body + len;
+	const char *p = strstr(body, "\"Ids\"");
+	int quotes = 0;
+
+	if (p == NULL)
+		return -1;
+	for (p = strchr(p, '['); p != NULL && p < end; p++)
+	{
+		if (*p == ']')
+			return quotes / 2;
+		quotes += *p == '"';
+	}
+	return -1;
+}
+
+/*
+ * Success is 204, or an OData answer that says what was created (sheet 4.1,
+ * 4.3, 5.1).  A 200 with anything else comes from somebody on the way, and to
+ * take it for the service's would lose the rows.
+ */
+static bool
+check_success(DvWrite *write, DvError *error)
+{
+	int status = dv_call_status(write->call);
+	size_t len;
+	const char *body = dv_call_body(write->call, &len);
+	int ids;
+
+	if (status == 204)
+		return true;
+	if (dv_call_header(write->call, "OData-Version") == NULL)
+		dv_error_set(error, DV_ERROR_PROTOCOL,
+					 "the answer (HTTP status %d) does not come from the service", status);
+	else if (write->shape == SHAPE_MESSAGE && write->writer->plan->mode == DV_WRITE_CREATE &&
+			 (ids = count_ids(body, len)) != write->n)
+		dv_error_set(error, DV_ERROR_PROTOCOL, "the answer to %d creates names %d rows", write->n,
+					 Max(ids, 0));
+	else
+		return true;
+	error->status = status;
+	write->set->doubtful = true;
+	return false;
+}
+
 /* A good answer to anything but a $batch: all rows are written. */
 static DvOutcome
-accept_all(DvWrite *write)
+accept_all(DvWrite *write, DvError *error)
 {
 	DvRowSet *set = write->set;
 
+	if (!check_success(write, error))
+		return DV_OUTCOME_FATAL;
 	for (int i = 0; i < write->n; i++)
 		set->fates[write->rows[i]] = DV_FATE_WRITTEN;
 	if (write->shape == SHAPE_SINGLE && write->writer->returning &&
@@ -605,7 +656,8 @@ static DvOutcome
 judge(DvWrite *write, DvError *error, long *wait_ms)
 {
 	if (error->kind == DV_ERROR_NONE)
-		return write->shape == SHAPE_BATCH ? judge_batch(write, error, wait_ms) : accept_all(write);
+		return write->shape == SHAPE_BATCH ? judge_batch(write, error, wait_ms)
+										   : accept_all(write, error);
 	return write->shape == SHAPE_SINGLE ? judge_single(write, error) : judge_many(write, error);
 }
 

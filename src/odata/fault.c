@@ -33,6 +33,9 @@
 #define NETWORK_RETRIES 4
 #define CONNECT_RETRIES 2
 
+/* An address that does not exist, or, with 400, a query that is not understood (sheet 2.10). */
+#define CODE_GENERIC 0x8006088A
+
 /* How a code answers the question "again?". */
 typedef enum Again
 {
@@ -57,8 +60,8 @@ static const Code codes[] = {
 	{0x80060891, DV_FAULT_NOT_FOUND, AGAIN_NEVER},     /* RecordNotFoundByEntityKey */
 	{0x80048D02, DV_FAULT_NOT_FOUND, AGAIN_NEVER},     /* IsvAbortedNotFound */
 	{0x8006089D, DV_FAULT_CALLER, AGAIN_NEVER},        /* MultipleRecordsFoundByEntityKey */
-	{0x80060890, DV_FAULT_CALLER, AGAIN_NEVER},        /* EntityKeyNotDefined */
-	{0x80041140, DV_FAULT_CALLER, AGAIN_NEVER},        /* entity key not found */
+	{0x80060890, DV_FAULT_MISMATCH, AGAIN_NEVER},      /* EntityKeyNotDefined */
+	{0x80041140, DV_FAULT_MISMATCH, AGAIN_NEVER},      /* entity key not found */
 	{0x80060892, DV_FAULT_UNIQUE, AGAIN_NEVER},        /* DuplicateRecordEntityKey */
 	{0x80073002, DV_FAULT_UNIQUE, AGAIN_NEVER},        /* unique index violated */
 	{0x80040237, DV_FAULT_UNIQUE, AGAIN_NEVER},        /* DuplicateRecord */
@@ -89,11 +92,11 @@ static const Code codes[] = {
 
 	/* names and forms */
 	{0x80040203, DV_FAULT_CALLER, AGAIN_NEVER},      /* InvalidArgument */
-	{0x80048D19, DV_FAULT_CALLER, AGAIN_NEVER},      /* payload not readable */
-	{0x80060888, DV_FAULT_COLUMN, AGAIN_NEVER},      /* query or payload names what there is not */
+	{0x80048D19, DV_FAULT_MISMATCH, AGAIN_NEVER},    /* payload not readable */
+	{0x80060888, DV_FAULT_MISMATCH, AGAIN_NEVER},    /* query or payload not understood */
 	{0x80041103, DV_FAULT_COLUMN, AGAIN_NEVER},      /* unknown column */
 	{0x80041102, DV_FAULT_TABLE, AGAIN_NEVER},       /* unknown table */
-	{0x8006088A, DV_FAULT_TABLE, AGAIN_NEVER},       /* 404: no such segment; 400: query syntax */
+	{CODE_GENERIC, DV_FAULT_TABLE, AGAIN_NEVER},     /* 404: no such segment; 400: query syntax */
 	{0x80041106, DV_FAULT_CALLER, AGAIN_NEVER},      /* bad condition */
 	{0x80041120, DV_FAULT_CALLER, AGAIN_NEVER},      /* operator not supported */
 	{0x80041128, DV_FAULT_CALLER, AGAIN_NEVER},      /* FetchXML entity is not the set's */
@@ -150,11 +153,11 @@ static const Code codes[] = {
 	{0x80040220, DV_FAULT_PRIVILEGE, AGAIN_NEVER}, /* PrivilegeDenied */
 
 	/* service protection */
-	{0x80072321, DV_FAULT_THROTTLED, AGAIN_LATER}, /* execution time */
-	{0x80072322, DV_FAULT_THROTTLED, AGAIN_LATER}, /* requests */
-	{0x80072326, DV_FAULT_THROTTLED, AGAIN_LATER}, /* concurrent requests */
-	{0x80072323, DV_FAULT_RETRY, AGAIN_LATER},     /* database resource limit */
-	{0x80072324, DV_FAULT_RETRY, AGAIN_LATER},     /* database worker limit */
+	{0x80072321, DV_FAULT_THROTTLED, AGAIN_LATER},   /* execution time */
+	{0x80072322, DV_FAULT_THROTTLED, AGAIN_LATER},   /* requests */
+	{0x80072326, DV_FAULT_THROTTLED, AGAIN_LATER},   /* concurrent requests */
+	{0x80072323, DV_FAULT_UNAVAILABLE, AGAIN_LATER}, /* database resource limit */
+	{0x80072324, DV_FAULT_UNAVAILABLE, AGAIN_LATER}, /* database worker limit */
 
 	/* another query is wanted, not another try (sheet 2.14) */
 	{0x80048544, DV_FAULT_UNSUPPORTED, AGAIN_NEVER},
@@ -169,9 +172,9 @@ static const Code codes[] = {
 	{0x80044150, DV_FAULT_RETRY, AGAIN_THEN_SMALLER}, /* SQL error: deadlock, table in change */
 	{0x80044151, DV_FAULT_RETRY, AGAIN_SMALLER},      /* SQL timeout */
 	{0x80044339, DV_FAULT_RETRY, AGAIN_LATER},        /* could not obtain lock */
-	{0x8004A001, DV_FAULT_RETRY, AGAIN_LATER},        /* server busy */
+	{0x8004A001, DV_FAULT_UNAVAILABLE, AGAIN_LATER},  /* server busy */
 	{0x80048105, DV_FAULT_RETRY, AGAIN_LATER},        /* concurrent cascade operation */
-	{0x80048551, DV_FAULT_RETRY, AGAIN_LATER},        /* database initialising */
+	{0x80048551, DV_FAULT_UNAVAILABLE, AGAIN_LATER},  /* database initialising */
 	{0x80071151, DV_FAULT_RETRY, AGAIN_LATER},        /* another customization is running */
 
 	{0x80040216, DV_FAULT_OTHER, AGAIN_BY_STATUS}, /* UnExpected */
@@ -183,11 +186,11 @@ static const struct
 	int status;
 	DvFaultClass class;
 } statuses[] = {
-	{400, DV_FAULT_CALLER},    {401, DV_FAULT_AUTH},        {403, DV_FAULT_PRIVILEGE},
-	{404, DV_FAULT_NOT_FOUND}, {405, DV_FAULT_UNSUPPORTED}, {408, DV_FAULT_RETRY},
-	{409, DV_FAULT_UNIQUE},    {410, DV_FAULT_RESYNC},      {412, DV_FAULT_SERIALIZATION},
-	{429, DV_FAULT_THROTTLED}, {501, DV_FAULT_UNSUPPORTED}, {502, DV_FAULT_RETRY},
-	{503, DV_FAULT_RETRY},     {504, DV_FAULT_RETRY},
+	{400, DV_FAULT_CALLER},      {401, DV_FAULT_AUTH},        {403, DV_FAULT_PRIVILEGE},
+	{404, DV_FAULT_NOT_FOUND},   {405, DV_FAULT_UNSUPPORTED}, {408, DV_FAULT_RETRY},
+	{409, DV_FAULT_UNIQUE},      {410, DV_FAULT_RESYNC},      {412, DV_FAULT_SERIALIZATION},
+	{429, DV_FAULT_THROTTLED},   {501, DV_FAULT_UNSUPPORTED}, {502, DV_FAULT_UNAVAILABLE},
+	{503, DV_FAULT_UNAVAILABLE}, {504, DV_FAULT_UNAVAILABLE},
 };
 
 /* Token errors that pass (sheet 6.3): by "error", else by number. */
@@ -243,6 +246,11 @@ status_words(int status)
 		int status;
 		const char *words;
 	} words[] = {
+		{301, "Moved Permanently"},
+		{302, "Found"},
+		{303, "See Other"},
+		{307, "Temporary Redirect"},
+		{308, "Permanent Redirect"},
 		{400, "Bad Request"},
 		{401, "Unauthorized"},
 		{403, "Forbidden"},
@@ -808,7 +816,10 @@ dv_fault_class(const DvError *error)
 
 	if (error->kind == DV_ERROR_TOKEN)
 		return DV_FAULT_AUTH;
-	if (code != NULL && !(code->class == DV_FAULT_TABLE && status == 400))
+	/* query syntax: what was sent is not what the service expects there */
+	if (error->code == CODE_GENERIC && status == 400)
+		return DV_FAULT_MISMATCH;
+	if (code != NULL)
 		return code->class;
 	for (i = 0; i < lengthof(statuses); i++)
 	{

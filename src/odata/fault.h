@@ -73,10 +73,12 @@ typedef enum DvFaultClass
 	DV_FAULT_AUTH,
 	DV_FAULT_PRIVILEGE,
 	DV_FAULT_THROTTLED,
-	DV_FAULT_RETRY, /* passing: deadlock, lock, busy */
+	DV_FAULT_RETRY,       /* passing, because of others' work: deadlock, lock */
+	DV_FAULT_UNAVAILABLE, /* passing, whoever asks: down, starting, overloaded */
 	DV_FAULT_AGGREGATE_LIMIT,
-	DV_FAULT_COLUMN, /* unknown column or property */
-	DV_FAULT_TABLE,  /* unknown table or address */
+	DV_FAULT_COLUMN,   /* unknown column or property */
+	DV_FAULT_TABLE,    /* unknown table or address */
+	DV_FAULT_MISMATCH, /* some name, type or key of the request is not the service's */
 	DV_FAULT_RESYNC,
 	DV_FAULT_CALLER
 } DvFaultClass;

@@ -97,16 +97,16 @@ type_family(DvType type)
  * missing rows, so ContainValues is not even a superset.
  */
 static const DvExactness leaf_classes[FAMILY_COUNT][DV_OP_COUNT] = {
-	/* EQ NE LT LE GT GE IN NOT_IN LIKE ILIKE PREFIX ALL ANY IS_NULL NOT_NULL */
-	[FAMILY_NONE] = {N, N, N, N, N, N, N, N, N, N, N, N, N, N, N},
-	[FAMILY_CHOICES] = {N, N, N, N, N, N, N, N, N, N, N, N, N, E, E},
-	[FAMILY_TEXT] = {S, N, N, N, N, N, S, N, S, S, S, N, N, S, S},
-	[FAMILY_NUMBER] = {E, E, E, E, E, E, E, E, N, N, N, N, N, E, E},
-	[FAMILY_DOUBLE] = {S, N, S, S, S, S, S, N, N, N, N, N, N, E, E},
-	[FAMILY_BOOLEAN] = {E, E, N, N, N, N, E, E, N, N, N, N, N, E, E},
-	[FAMILY_ID] = {E, E, N, N, N, N, E, E, N, N, N, N, N, E, E},
-	[FAMILY_DATE] = {E, E, E, E, E, E, E, E, N, N, N, N, N, E, E},
-	[FAMILY_DATETIME] = {E, E, E, E, E, E, E, E, N, N, N, N, N, E, E},
+	/* EQ NE LT LE GT GE IN NOT_IN LIKE ILIKE PREFIX ALL ANY DISTINCT NOT_DISTINCT IS_NULL NOT_NULL */
+	[FAMILY_NONE] = {N, N, N, N, N, N, N, N, N, N, N, N, N, N, N, N, N},
+	[FAMILY_CHOICES] = {N, N, N, N, N, N, N, N, N, N, N, N, N, N, N, E, E},
+	[FAMILY_TEXT] = {S, N, N, N, N, N, S, N, S, S, S, N, N, N, S, S, S},
+	[FAMILY_NUMBER] = {E, E, E, E, E, E, E, E, N, N, N, N, N, E, E, E, E},
+	[FAMILY_DOUBLE] = {S, N, S, S, S, S, S, N, N, N, N, N, N, N, S, E, E},
+	[FAMILY_BOOLEAN] = {E, E, N, N, N, N, E, E, N, N, N, N, N, E, E, E, E},
+	[FAMILY_ID] = {E, E, N, N, N, N, E, E, N, N, N, N, N, E, E, E, E},
+	[FAMILY_DATE] = {E, E, E, E, E, E, E, E, N, N, N, N, N, E, E, E, E},
+	[FAMILY_DATETIME] = {E, E, E, E, E, E, E, E, N, N, N, N, N, E, E, E, E},
 };
 
 #undef E
@@ -237,6 +237,7 @@ negate_op(DvFilterOp op, DvFilterOp *negated)
 		{DV_OP_LT, DV_OP_GE},
 		{DV_OP_LE, DV_OP_GT},
 		{DV_OP_IN, DV_OP_NOT_IN},
+		{DV_OP_DISTINCT, DV_OP_NOT_DISTINCT},
 		{DV_OP_IS_NULL, DV_OP_NOT_NULL},
 	};
 
@@ -458,7 +459,11 @@ place_number(DvEdm edm, const char *text, char **grid)
 	return rest ? PLACE_BETWEEN : PLACE_ON_GRID;
 }
 
-/* Days within the service's calendar, 1753-01-01 to 9999-12-31 (sheet 3.3). */
+/*
+ * Days within the service's calendar, 1753-01-01 to 9999-12-31 (sheet 3.3).
+ * "19753.5" lies between that day and the next: text is the floor, also below
+ * zero.
+ */
 static Place
 place_date(const char *text, char **grid)
 {
@@ -474,7 +479,7 @@ place_date(const char *text, char **grid)
 	if (days * 86400 < SECONDS_MIN)
 		return PLACE_BELOW;
 	*grid = psprintf(INT64_FORMAT, days);
-	return PLACE_ON_GRID;
+	return strchr(text, '.') == NULL ? PLACE_ON_GRID : PLACE_BETWEEN;
 }
 
 /* Whole seconds; *grid in microseconds, as literals want them. */
@@ -910,6 +915,21 @@ bind_scalar(const DvFilter *leaf, const char *text)
 	return dv_filter_constant(true);
 }
 
+/* IS [NOT] DISTINCT FROM: null is a value like others. */
+static DvFilter *
+bind_distinct(const DvFilter *leaf, const DvValue *value)
+{
+	bool distinct = leaf->op == DV_OP_DISTINCT;
+	DvFilter *compared;
+
+	if (value->isnull)
+		return bound_leaf(leaf, distinct ? DV_OP_NOT_NULL : DV_OP_IS_NULL, NULL);
+	compared = bind_scalar(bound_leaf(leaf, distinct ? DV_OP_NE : DV_OP_EQ, NULL), value->text);
+	if (!distinct)
+		return compared;
+	return dv_filter_or(compared, bound_leaf(leaf, DV_OP_IS_NULL, NULL));
+}
+
 static DvFilter *
 bind_leaf(const DvFilter *leaf, const DvValue *const *values, int nvalues)
 {
@@ -921,6 +941,8 @@ bind_leaf(const DvFilter *leaf, const DvValue *const *values, int nvalues)
 	if (leaf->slot >= nvalues || values[leaf->slot] == NULL)
 		return bound_leaf(leaf, leaf->op, NULL);
 	value = values[leaf->slot];
+	if (leaf->op == DV_OP_DISTINCT || leaf->op == DV_OP_NOT_DISTINCT)
+		return bind_distinct(leaf, value);
 	if (value->isnull)
 		return dv_filter_constant(false);
 	bound = value->isarray ? bind_array(leaf, value) : bind_scalar(leaf, value->text);
@@ -1255,6 +1277,14 @@ print_leaf(StringInfo out, const DvFilter *leaf)
 				print_datetime(out, leaf);
 			else
 				print_comparison(out, leaf, leaf->op);
+			break;
+		case DV_OP_DISTINCT:
+			appendStringInfoChar(out, '(');
+			print_comparison(out, leaf, DV_OP_NE);
+			appendStringInfo(out, " or %s eq null)", leaf->property);
+			break;
+		case DV_OP_NOT_DISTINCT:
+			print_comparison(out, leaf, DV_OP_EQ);
 			break;
 		case DV_OP_CHOICES_ALL:
 		case DV_OP_CHOICES_ANY:

@@ -38,13 +38,15 @@ typedef enum DvFilterOp
 	DV_OP_LE,
 	DV_OP_GT,
 	DV_OP_GE,
-	DV_OP_IN,          /* = ANY (array) */
-	DV_OP_NOT_IN,      /* <> ALL (array) */
-	DV_OP_LIKE,        /* SQL pattern, backslash escapes */
-	DV_OP_ILIKE,       /* the same without case */
-	DV_OP_PREFIX,      /* starts_with, ^@ */
-	DV_OP_CHOICES_ALL, /* multi-select @> array */
-	DV_OP_CHOICES_ANY, /* multi-select && array */
+	DV_OP_IN,           /* = ANY (array) */
+	DV_OP_NOT_IN,       /* <> ALL (array) */
+	DV_OP_LIKE,         /* SQL pattern, backslash escapes */
+	DV_OP_ILIKE,        /* the same without case */
+	DV_OP_PREFIX,       /* starts_with, ^@ */
+	DV_OP_CHOICES_ALL,  /* multi-select @> array */
+	DV_OP_CHOICES_ANY,  /* multi-select && array */
+	DV_OP_DISTINCT,     /* IS DISTINCT FROM */
+	DV_OP_NOT_DISTINCT, /* IS NOT DISTINCT FROM */
 	DV_OP_IS_NULL,
 	DV_OP_NOT_NULL,
 	DV_OP_COUNT

@@ -42,6 +42,14 @@ dataverseGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid foreignta
  * Order.
  */
 
+/* <> ALL (empty array) is true of everything; IS DISTINCT FROM may be true of null. */
+static bool
+op_drops_nulls(DvFilterOp op)
+{
+	return op != DV_OP_IS_NULL && op != DV_OP_NOT_IN && op != DV_OP_DISTINCT &&
+		   op != DV_OP_NOT_DISTINCT;
+}
+
 /* Does a condition that goes out and is exact drop rows in which the column is null? */
 static bool
 null_is_excluded(const DvRel *dvrel, const DvColumn *column)
@@ -56,7 +64,7 @@ null_is_excluded(const DvRel *dvrel, const DvColumn *column)
 		const DvFilter *filter = ((DvRelClause *) lfirst(lc))->clause->filter;
 
 		if (filter->kind == DV_FILTER_LEAF && filter->exactness == DV_EXACT &&
-			filter->op != DV_OP_IS_NULL && strcmp(filter->logical, column->logical) == 0)
+			op_drops_nulls(filter->op) && strcmp(filter->logical, column->logical) == 0)
 			return true;
 	}
 	return false;
@@ -307,6 +315,12 @@ needed_attributes(const DvTable *table, RelOptInfo *rel, List *local)
 	return attnums;
 }
 
+static bool
+is_constant(Node *node)
+{
+	return node == NULL || IsA(node, Const);
+}
+
 /*
  * Rows that a LIMIT directly above will take, or -1.  The planner has already
  * ruled out grouping, DISTINCT, window functions and set-returning functions
@@ -316,7 +330,13 @@ needed_attributes(const DvTable *table, RelOptInfo *rel, List *local)
 static int64
 limit_above(PlannerInfo *root, RelOptInfo *rel, Path *path)
 {
+	const Query *parse = root->parse;
+
 	if (root->limit_tuples < 1 || root->limit_tuples > (double) PG_INT32_MAX)
+		return -1;
+	/* WITH TIES may take more; anything but a constant was only estimated. */
+	if (parse->limitOption != LIMIT_OPTION_COUNT || !is_constant(parse->limitCount) ||
+		!is_constant(parse->limitOffset))
 		return -1;
 	if (rel->reloptkind != RELOPT_BASEREL || bms_membership(root->all_baserels) != BMS_SINGLETON ||
 		root->rowMarks != NIL || path->param_info != NULL)

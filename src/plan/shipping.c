@@ -51,6 +51,19 @@ static const DvShippingRow shipping_rows[] = {
 				F_TIMESTAMP_GE),
 	COMPARISONS(F_TIMESTAMPTZ_EQ, F_TIMESTAMPTZ_NE, F_TIMESTAMPTZ_LT, F_TIMESTAMPTZ_LE,
 				F_TIMESTAMPTZ_GT, F_TIMESTAMPTZ_GE),
+	/* across types, with the operand converted as the operator does: see dv_shipping_operand */
+	COMPARISONS(F_TIMESTAMPTZ_EQ_DATE, F_TIMESTAMPTZ_NE_DATE, F_TIMESTAMPTZ_LT_DATE,
+				F_TIMESTAMPTZ_LE_DATE, F_TIMESTAMPTZ_GT_DATE, F_TIMESTAMPTZ_GE_DATE),
+	COMPARISONS(F_DATE_EQ_TIMESTAMPTZ, F_DATE_NE_TIMESTAMPTZ, F_DATE_LT_TIMESTAMPTZ,
+				F_DATE_LE_TIMESTAMPTZ, F_DATE_GT_TIMESTAMPTZ, F_DATE_GE_TIMESTAMPTZ),
+	COMPARISONS(F_TIMESTAMPTZ_EQ_TIMESTAMP, F_TIMESTAMPTZ_NE_TIMESTAMP, F_TIMESTAMPTZ_LT_TIMESTAMP,
+				F_TIMESTAMPTZ_LE_TIMESTAMP, F_TIMESTAMPTZ_GT_TIMESTAMP, F_TIMESTAMPTZ_GE_TIMESTAMP),
+	COMPARISONS(F_TIMESTAMP_EQ_TIMESTAMPTZ, F_TIMESTAMP_NE_TIMESTAMPTZ, F_TIMESTAMP_LT_TIMESTAMPTZ,
+				F_TIMESTAMP_LE_TIMESTAMPTZ, F_TIMESTAMP_GT_TIMESTAMPTZ, F_TIMESTAMP_GE_TIMESTAMPTZ),
+	COMPARISONS(F_TIMESTAMP_EQ_DATE, F_TIMESTAMP_NE_DATE, F_TIMESTAMP_LT_DATE, F_TIMESTAMP_LE_DATE,
+				F_TIMESTAMP_GT_DATE, F_TIMESTAMP_GE_DATE),
+	COMPARISONS(F_DATE_EQ_TIMESTAMP, F_DATE_NE_TIMESTAMP, F_DATE_LT_TIMESTAMP, F_DATE_LE_TIMESTAMP,
+				F_DATE_GT_TIMESTAMP, F_DATE_GE_TIMESTAMP),
 	{F_UUID_EQ, DV_OP_EQ, DV_OP_EQ},
 	{F_UUID_NE, DV_OP_NE, DV_OP_NE},
 	{F_TEXTEQ, DV_OP_EQ, DV_OP_EQ},
@@ -80,6 +93,52 @@ dv_shipping_array(Oid function, bool use_or)
 	if (row != NULL && !use_or && row->op == DV_OP_NE)
 		return DV_OP_NOT_IN;
 	return DV_OP_COUNT;
+}
+
+/*
+ * An operator across date types converts its narrower side.  That side must be
+ * the operand, and its conversion must keep order: a date or a timestamp
+ * becomes one instant under the session's time zone, but an instant becomes no
+ * timestamp that could be compared with a column instead of it, since clocks
+ * go back.  A double beside integers or numerics would be compared as a
+ * double, which drops digits of the column.
+ */
+bool
+dv_shipping_operand(DvType type, Oid operand)
+{
+	operand = getBaseType(operand);
+	switch (dv_type_edm(type))
+	{
+		case DV_EDM_DATETIME:
+			if (type == DV_TYPE_DATETIME)
+				return operand == TIMESTAMPTZOID || operand == TIMESTAMPOID || operand == DATEOID;
+			return operand == TIMESTAMPOID || operand == DATEOID;
+		case DV_EDM_DATE:
+			return operand == DATEOID || operand == TIMESTAMPOID;
+		case DV_EDM_INT32:
+		case DV_EDM_INT64:
+		case DV_EDM_DECIMAL:
+			return operand != FLOAT4OID && operand != FLOAT8OID;
+		default:
+			return true;
+	}
+}
+
+bool
+dv_shipping_widening(Oid function)
+{
+	switch (function)
+	{
+		case F_INT4_INT2:
+		case F_INT8_INT2:
+		case F_INT8_INT4:
+		case F_NUMERIC_INT2:
+		case F_NUMERIC_INT4:
+		case F_NUMERIC_INT8:
+			return true;
+		default:
+			return false;
+	}
 }
 
 /* Which attribute types a PostgreSQL type holds unchanged. */

@@ -27,6 +27,15 @@ extern const DvShippingRow *dv_shipping_function(Oid function);
 /* = ANY and <> ALL: the list operator for an operator's function; DV_OP_COUNT when there is none. */
 extern DvFilterOp dv_shipping_array(Oid function, bool use_or);
 
+/*
+ * May an operand of this type be compared with a column of that attribute
+ * type?  Asked beside dv_shipping_function, which knows the operator only.
+ */
+extern bool dv_shipping_operand(DvType type, Oid operand);
+
+/* Is this a cast that keeps every value: integer to wider integer or to numeric? */
+extern bool dv_shipping_widening(Oid function);
+
 /* Do comparisons agree, this column being declared as it is? */
 extern bool dv_shipping_column(const DvColumn *column);
 

@@ -15,10 +15,14 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "utils/array.h"
 #include "utils/lsyscache.h"
 
 #include "plan/shipping.h"
 #include "plan/translate.h"
+
+/* Conditions in one clause that fit into any request beside others (500 in all, sheet 2.3.1). */
+#define CONDITIONS_SAFE 100
 
 typedef struct Walk
 {
@@ -44,6 +48,16 @@ strip_relabel(Expr *expr)
 	return expr;
 }
 
+/* An integer column read as a wider integer or as numeric: the same number. */
+static Expr *
+strip_widening(Expr *expr)
+{
+	expr = strip_relabel(expr);
+	if (IsA(expr, FuncExpr) && dv_shipping_widening(((FuncExpr *) expr)->funcid))
+		return strip_relabel(linitial(((FuncExpr *) expr)->args));
+	return expr;
+}
+
 DvColumn *
 dv_translate_column(const DvTable *table, Index relid, Expr *expr)
 {
@@ -58,7 +72,7 @@ dv_translate_column(const DvTable *table, Index relid, Expr *expr)
 static DvColumn *
 shippable_column(Walk *walk, Expr *expr)
 {
-	DvColumn *column = dv_translate_column(walk->table, walk->relid, expr);
+	DvColumn *column = dv_translate_column(walk->table, walk->relid, strip_widening(expr));
 
 	return column != NULL && dv_shipping_column(column) ? column : NULL;
 }
@@ -104,7 +118,11 @@ column_leaf(Walk *walk, DvFilterOp op, const DvColumn *column, int slot)
 static DvFilter *
 operand_leaf(Walk *walk, DvFilterOp op, const DvColumn *column, Expr *operand)
 {
-	if (op == DV_OP_COUNT || !is_operand(walk, operand))
+	Oid type = exprType((Node *) operand);
+
+	if (OidIsValid(get_element_type(type)))
+		type = get_element_type(type);
+	if (op == DV_OP_COUNT || !is_operand(walk, operand) || !dv_shipping_operand(column->type, type))
 		return untranslatable();
 	return column_leaf(walk, op, column, add_operand(walk, operand));
 }
@@ -147,6 +165,24 @@ walk_array_comparison(Walk *walk, ScalarArrayOpExpr *node)
 	if (op == DV_OP_COUNT || column == NULL || !collation_ok(node->inputcollid))
 		return untranslatable();
 	return operand_leaf(walk, op, column, lsecond(node->args));
+}
+
+/* IS DISTINCT FROM; IS NOT DISTINCT FROM is its NOT. The node's operator is the type's =. */
+static DvFilter *
+walk_distinct(Walk *walk, DistinctExpr *node)
+{
+	const DvShippingRow *row = dv_shipping_function(get_opcode(node->opno));
+	Expr *left = linitial(node->args);
+	Expr *right = lsecond(node->args);
+	DvColumn *column;
+
+	if (row == NULL || row->op != DV_OP_EQ || !collation_ok(node->inputcollid))
+		return untranslatable();
+	if ((column = shippable_column(walk, left)) != NULL)
+		return operand_leaf(walk, DV_OP_DISTINCT, column, right);
+	if ((column = shippable_column(walk, right)) != NULL)
+		return operand_leaf(walk, DV_OP_DISTINCT, column, left);
+	return untranslatable();
 }
 
 static DvFilter *
@@ -247,6 +283,8 @@ walk_expr(Walk *walk, Expr *expr)
 		case T_FuncExpr:
 			return walk_comparison(walk, ((FuncExpr *) expr)->funcid,
 								   ((FuncExpr *) expr)->inputcollid, ((FuncExpr *) expr)->args);
+		case T_DistinctExpr:
+			return walk_distinct(walk, (DistinctExpr *) expr);
 		case T_ScalarArrayOpExpr:
 			return walk_array_comparison(walk, (ScalarArrayOpExpr *) expr);
 		case T_BoolExpr:
@@ -265,13 +303,58 @@ walk_expr(Walk *walk, Expr *expr)
 	}
 }
 
+/* A list written out in the query, of few enough values for any request. */
+static bool
+is_short_list(Walk *walk, const DvFilter *leaf)
+{
+	Const *array = list_nth(walk->operands, leaf->slot);
+	ArrayType *value;
+
+	if (!IsA(array, Const))
+		return false;
+	if (array->constisnull)
+		return true;
+	value = DatumGetArrayTypeP(array->constvalue);
+	return ArrayGetNItems(ARR_NDIM(value), ARR_DIMS(value)) <= CONDITIONS_SAFE;
+}
+
+/*
+ * May the values turn out to be more than one request holds, in a place where
+ * the list cannot be cut?  Cutting is for = ANY alone or among ANDs.
+ */
+static bool
+may_grow(Walk *walk, const DvFilter *filter, bool under_or)
+{
+	if (filter->kind == DV_FILTER_LEAF)
+		return (filter->op == DV_OP_NOT_IN || (filter->op == DV_OP_IN && under_or)) &&
+			   !is_short_list(walk, filter);
+	for (int i = 0; i < filter->nargs; i++)
+	{
+		if (may_grow(walk, filter->args[i], under_or || filter->kind == DV_FILTER_OR))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A condition that may turn out too long for the service is sent as a superset:
+ * its columns are read, and the executor may leave it out and check it here.
+ */
+static DvFilter *
+keep_droppable(Walk *walk, DvFilter *filter)
+{
+	if (dv_filter_conditions(filter) > CONDITIONS_SAFE || may_grow(walk, filter, false))
+		return dv_filter_weaken(filter);
+	return filter;
+}
+
 DvClause *
 dv_translate_clause(const DvTable *table, Index relid, Expr *expr)
 {
 	Walk walk = {table, relid, NIL};
 	DvClause *clause = palloc(sizeof(DvClause));
 
-	clause->filter = walk_expr(&walk, expr);
+	clause->filter = keep_droppable(&walk, walk_expr(&walk, expr));
 	clause->operands = walk.operands;
 	return clause;
 }

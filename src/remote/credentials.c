@@ -345,6 +345,10 @@ renew(CachedToken *entry, const DvServerOptions *server, const DvUserOptions *us
 	if (fetch(entry, server, user, url, &error))
 		return;
 	error.url = url;
+	if (error.kind == DV_ERROR_CONNECT || error.kind == DV_ERROR_PROTOCOL)
+		context.hint =
+			"Check the server's option \"authority\", the network and the proxy settings of "
+			"the database server's environment.";
 	dv_report(&error, &context);
 }
 

@@ -234,12 +234,12 @@ static const struct
 	Oid catalog;
 	int place;
 	const char *name;
-	const char *sentence; /* for hints */
+	const char *owner; /* for hints */
 } places[] = {
-	{ForeignServerRelationId, ON_SERVER, "server", "This option belongs to a server."},
-	{ForeignTableRelationId, ON_TABLE, "table", "This option belongs to a foreign table."},
-	{AttributeRelationId, ON_COLUMN, "column", "This option belongs to a column."},
-	{UserMappingRelationId, ON_USER, "user mapping", "This option belongs to a user mapping."},
+	{ForeignServerRelationId, ON_SERVER, "server", "a server"},
+	{ForeignTableRelationId, ON_TABLE, "table", "a foreign table"},
+	{AttributeRelationId, ON_COLUMN, "column", "a column"},
+	{UserMappingRelationId, ON_USER, "user mapping", "a user mapping"},
 };
 
 /* ---- takers ---- */
@@ -366,7 +366,7 @@ take_int(const Option *option, const char *text, void *target)
 static void
 take_real(const Option *option, const char *text, void *target)
 {
-	double value;
+	double value = 0;
 
 	if (!parse_real(text, &value, 0, NULL) || !(value >= option->least && value <= option->most))
 		bad_value(option, psprintf("The value must be a number from %g to %g.", option->least,
@@ -524,15 +524,28 @@ names_in(int place)
 	return list.data;
 }
 
+/* "a server or a foreign table": where an option may stand; NULL when there is none of that name. */
+static const char *
+owners_of(const char *name)
+{
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; i < lengthof(places); i++)
+		if (find_option(name, places[i].place) != NULL)
+			appendStringInfo(&list, "%s%s", list.len > 0 ? " or " : "", places[i].owner);
+	return list.len > 0 ? list.data : NULL;
+}
+
 /* What to do about a name that does not stand here. */
 static const char *
 unknown_option_hint(const char *name, int place)
 {
 	const char *nearest = nearest_option(name, place);
+	const char *owners = owners_of(name);
 
-	for (int i = 0; i < lengthof(places); i++)
-		if (find_option(name, places[i].place) != NULL)
-			return places[i].sentence;
+	if (owners != NULL)
+		return psprintf("This option belongs to %s.", owners);
 	if (nearest != NULL)
 		return psprintf("Perhaps you meant the option \"%s\".", nearest);
 	if (place == 0)

@@ -109,11 +109,11 @@ typedef struct DvTable
 	char *entity_set;
 	char *primary_id; /* logical name, or NULL when not given */
 	DvTableType table_type;
-	int nkeys;              /* columns of the alternate key, 0 for none */
-	char **keys;            /* names as in the option "key": PostgreSQL's column names */
-	int ncolumns;           /* live columns */
-	DvColumn *columns;      /* in attnum order */
-	DvSettings settings;    /* server's, overridden by the table's */
+	int nkeys;           /* columns of the alternate key, 0 for none */
+	char **keys;         /* names as in the option "key": PostgreSQL's column names */
+	int ncolumns;        /* live columns */
+	DvColumn *columns;   /* in attnum order */
+	DvSettings settings; /* server's, overridden by the table's */
 } DvTable;
 
 extern DvServerOptions *dv_options_server(Oid serverid);

@@ -15,6 +15,7 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "common/string.h"
 #include "mb/pg_wchar.h"
 
 #include "odata/fault.h"
@@ -27,25 +28,34 @@ typedef struct Rule
 {
 	int which; /* DvErrorKind or DvFaultClass */
 	int sqlstate;
-	const char *hint; /* or NULL */
+	const char *hint;       /* or NULL */
+	const char *write_hint; /* for writes, where it differs */
 } Rule;
 
 static const Rule kind_rules[] = {
 	{DV_ERROR_CONNECT, ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
-	 "Check the server's option \"url\" (or \"authority\"), the network and the proxy settings of "
-	 "the database server's environment."},
+	 "Check the server's option \"url\", the network and the proxy settings of the database "
+	 "server's environment."},
 	{DV_ERROR_TLS, ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
 	 "Check that the address is the right one; for a private certificate authority set the "
 	 "server's option \"sslrootcert\"."},
 	{DV_ERROR_BROKEN, ERRCODE_CONNECTION_FAILURE,
-	 "The service may have processed the request. Check before you repeat a write."},
+	 "Check the network, and try again. The server's option \"retry_timeout\" says for how long "
+	 "a request is repeated.",
+	 "The service may have processed the request: check before you repeat the statement."},
 	{DV_ERROR_TIMEOUT, ERRCODE_CONNECTION_FAILURE,
-	 "The service may have processed the request. Raise the server's option \"request_timeout\", "
-	 "or ask for less at a time with \"fetch_size\" and \"batch_size\"."},
+	 "Raise the server's option \"request_timeout\", or ask for less at a time with "
+	 "\"fetch_size\".",
+	 "The service may have processed the request: check before you repeat the statement. Raise the "
+	 "server's option \"request_timeout\", or send less at a time with \"batch_size\"."},
 	{DV_ERROR_TOKEN, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-	 "Check tenant_id of the server, and client_id and client_secret of the user mapping."},
+	 "Check authority and tenant_id of the server, and client_id and client_secret of the user "
+	 "mapping."},
 	{DV_ERROR_PROTOCOL, ERRCODE_PROTOCOL_VIOLATION,
-	 "Check that the server's option \"url\" is the root address of a Dataverse environment."},
+	 "This is not how Dataverse answers. Check that the server's option \"url\" is the root "
+	 "address of an environment, and that no proxy on the way gives answers of its own.",
+	 "This is not how Dataverse answers. Check that no proxy on the way gives answers of its own, "
+	 "and what was written before you repeat the statement."},
 	{DV_ERROR_LIMIT, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
 	 "Ask for less at a time with \"fetch_size\" or \"batch_size\", or for fewer columns."},
 	{DV_ERROR_DATA, ERRCODE_DATA_EXCEPTION, NULL},
@@ -58,19 +68,26 @@ static const Rule class_rules[] = {
 	 "Set the table's option \"key\" to update rows that exist, or \"on_conflict\" to skip them."},
 	{DV_FAULT_SERIALIZATION, ERRCODE_T_R_SERIALIZATION_FAILURE,
 	 "Somebody else changed the row. Read it again and repeat the statement."},
-	{DV_FAULT_FOREIGN_KEY, ERRCODE_FOREIGN_KEY_VIOLATION, NULL},
-	{DV_FAULT_NOT_NULL, ERRCODE_NOT_NULL_VIOLATION, NULL},
-	{DV_FAULT_TOO_LONG, ERRCODE_STRING_DATA_RIGHT_TRUNCATION, NULL},
-	{DV_FAULT_OUT_OF_RANGE, ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, NULL},
-	{DV_FAULT_CHECK, ERRCODE_CHECK_VIOLATION, NULL},
-	{DV_FAULT_DATETIME, ERRCODE_DATETIME_FIELD_OVERFLOW, NULL},
+	{DV_FAULT_FOREIGN_KEY, ERRCODE_FOREIGN_KEY_VIOLATION,
+	 "Rows that point to each other go in order: what is pointed to is created first, and deleted "
+	 "last."},
+	{DV_FAULT_NOT_NULL, ERRCODE_NOT_NULL_VIOLATION,
+	 "Give the row a value for every column that the table requires."},
+	{DV_FAULT_TOO_LONG, ERRCODE_STRING_DATA_RIGHT_TRUNCATION,
+	 "Shorten the value, or lengthen the column in Dataverse."},
+	{DV_FAULT_OUT_OF_RANGE, ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+	 "Keep the value within the column's range, or widen the range in Dataverse."},
+	{DV_FAULT_CHECK, ERRCODE_CHECK_VIOLATION,
+	 "Use a value that the column has in Dataverse, or add the value there."},
+	{DV_FAULT_DATETIME, ERRCODE_DATETIME_FIELD_OVERFLOW,
+	 "Use a date that the column can hold in Dataverse."},
 	{DV_FAULT_RAISED, ERRCODE_RAISE_EXCEPTION,
 	 "Custom logic in the environment refused the request; the option \"bypass_business_logic\" "
 	 "skips it where the user has the right to."},
 	{DV_FAULT_UNSUPPORTED, ERRCODE_FEATURE_NOT_SUPPORTED, NULL},
 	{DV_FAULT_AUTH, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-	 "Make the application an application user of the environment, enabled and with a security "
-	 "role, and check the user mapping."},
+	 "Check the user mapping (an access_token may have expired), and that the application is an "
+	 "application user of the environment, enabled and with a security role."},
 	{DV_FAULT_PRIVILEGE, ERRCODE_INSUFFICIENT_PRIVILEGE,
 	 "Give the application user a security role with the privilege that is missing."},
 	{DV_FAULT_THROTTLED, ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
@@ -79,6 +96,9 @@ static const Rule class_rules[] = {
 	{DV_FAULT_RETRY, ERRCODE_LOCK_NOT_AVAILABLE,
 	 "The service was busy with other work on the same rows. Try again, with a smaller "
 	 "\"batch_size\" or \"concurrency\"."},
+	{DV_FAULT_UNAVAILABLE, ERRCODE_CONNECTION_FAILURE,
+	 "The service, or a gateway before it, was down or busy for longer than the server's option "
+	 "\"retry_timeout\". Try again later."},
 	{DV_FAULT_AGGREGATE_LIMIT, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
 	 "Restrict the rows further: the service aggregates 50,000 at most."},
 	{DV_FAULT_COLUMN, ERRCODE_FDW_COLUMN_NAME_NOT_FOUND,
@@ -86,11 +106,32 @@ static const Rule class_rules[] = {
 	 "Dataverse, or import it again."},
 	{DV_FAULT_TABLE, ERRCODE_FDW_TABLE_NOT_FOUND,
 	 "Compare the foreign table's option \"entity_set_name\" with the table in Dataverse, or "
-	 "import it again."},
+	 "import it again; the server's option \"api_version\" may be wrong, too."},
+	{DV_FAULT_MISMATCH, ERRCODE_FDW_INCONSISTENT_DESCRIPTOR_INFORMATION,
+	 "A name, a type or the key is not as in Dataverse. Compare the foreign table with it (columns "
+	 "and their types, options \"column_name\", \"attribute_type\", \"navigation_property\", "
+	 "\"key\"), or import it again."},
 	{DV_FAULT_RESYNC, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 	 "The saved position is too old. Read the whole table again."},
 	{DV_FAULT_CALLER, ERRCODE_FDW_ERROR, NULL},
-	{DV_FAULT_OTHER, ERRCODE_FDW_ERROR, NULL},
+	{DV_FAULT_OTHER, ERRCODE_FDW_ERROR,
+	 "The service does not say what is wrong. Its operators find more by the request id."},
+};
+
+/* What to look at, by the token authority's word for its reason (sheet 6.3). */
+static const struct
+{
+	const char *error;
+	const char *hint;
+} token_hints[] = {
+	{"invalid_client", "Check client_secret of the user mapping: it must be the secret's value, "
+					   "not its id, and it may have expired."},
+	{"unauthorized_client", "Check client_id of the user mapping and tenant_id of the server: the "
+							"application must be registered in that tenant."},
+	{"invalid_request", "Check tenant_id and authority of the server."},
+	{"invalid_resource",
+	 "Check url and scope of the server: the tenant must know the environment."},
+	{"invalid_scope", "Check url and scope of the server: the tenant must know the environment."},
 };
 
 static const Rule *
@@ -105,6 +146,9 @@ find_rule(const Rule *rules, int n, int which)
 static const Rule *
 rule_for(const DvError *error)
 {
+	/* Dataverse does not redirect: somebody else answers (and we do not follow). */
+	if (error->kind == DV_ERROR_HTTP && error->status >= 300 && error->status < 400)
+		return find_rule(kind_rules, lengthof(kind_rules), DV_ERROR_PROTOCOL);
 	if (error->kind == DV_ERROR_HTTP)
 		return find_rule(class_rules, lengthof(class_rules), dv_fault_class(error));
 	return find_rule(kind_rules, lengthof(kind_rules), error->kind);
@@ -116,6 +160,18 @@ dv_report_sqlstate(const DvError *error)
 	const Rule *rule = rule_for(error);
 
 	return rule != NULL ? rule->sqlstate : ERRCODE_FDW_ERROR;
+}
+
+static const char *
+hint_for(const DvError *error, const Rule *rule, bool write)
+{
+	if (error->kind == DV_ERROR_TOKEN && error->code_text != NULL)
+		for (int i = 0; i < lengthof(token_hints); i++)
+			if (strcmp(error->code_text, token_hints[i].error) == 0)
+				return token_hints[i].hint;
+	if (rule == NULL)
+		return NULL;
+	return write && rule->write_hint != NULL ? rule->write_hint : rule->hint;
 }
 
 /*
@@ -169,7 +225,8 @@ detail_of(const DvError *error, const DvReportContext *context)
 		appendStringInfoChar(&out, '.');
 	}
 	if (context->row != NULL)
-		appendStringInfo(&out, "%sRow: %s.", out.len > 0 ? " " : "", context->row);
+		appendStringInfo(&out, "%sRow: %s%s", out.len > 0 ? " " : "", context->row,
+						 pg_str_endswith(context->row, "...") ? "" : ".");
 	if (context->written != NULL)
 		appendStringInfo(&out, "%s%s.", out.len > 0 ? " " : "", context->written);
 	return out.len > 0 ? out.data : NULL;
@@ -186,11 +243,11 @@ dv_report(const DvError *error, const DvReportContext *context)
 
 	if (context == NULL)
 		context = &nothing;
-	hint = context->hint != NULL ? context->hint : (rule != NULL ? rule->hint : NULL);
+	hint = context->hint != NULL ? context->hint : hint_for(error, rule, context->written != NULL);
 	detail = detail_of(error, context);
 
 	ereport(ERROR,
-			(errcode(dv_report_sqlstate(error)),
+			(errcode(context->sqlstate != 0 ? context->sqlstate : dv_report_sqlstate(error)),
 			 context->what != NULL ? errmsg("%s: %s", context->what, words) : errmsg("%s", words),
 			 detail != NULL ? errdetail("%s", detail) : 0, hint != NULL ? errhint("%s", hint) : 0,
 			 error->url != NULL ? errcontext("request to %s", error->url) : 0));

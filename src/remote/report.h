@@ -13,8 +13,9 @@ typedef struct DvReportContext
 	const char *what;    /* "could not read from foreign table \"account\"": the primary message;
 								 * NULL: the service's own words are the message */
 	const char *row;     /* the failing row's key: accountnumber='A1' */
-	const char *written; /* "1200 rows had been written before" */
+	const char *written; /* "1200 rows had been written before": it was a write */
 	const char *hint;    /* overrides the table's hint */
+	int sqlstate;        /* overrides the table's state; 0: does not */
 } DvReportContext;
 
 /*

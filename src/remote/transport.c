@@ -353,6 +353,9 @@ describe_failure(DvHttp *http, CURLcode result)
 					 Min(http->connect_timeout, http->timeout));
 	else if (http->replay_refused)
 		dv_error_set(error, kind, "the connection was closed before an answer came");
+	else if (result == CURLE_SSL_CONNECT_ERROR)
+		dv_error_set(error, kind, "the TLS handshake failed: %s",
+					 http->words[0] != '\0' ? http->words : curl_easy_strerror(result));
 	else
 		dv_error_set(error, kind, "%s",
 					 http->words[0] != '\0' ? http->words : curl_easy_strerror(result));

@@ -1,0 +1,274 @@
+# exactness.t: the answer is the one PostgreSQL computes over a local copy.
+#
+# Random queries run on the foreign tables and on copies of them, under both
+# answers to every question the service's documentation leaves open.  Every
+# mismatch ever found is a named case below, run first.
+#
+#     DATAVERSE_SEED=n       the same queries again
+#     DATAVERSE_QUERIES=n    so many for each service, 250 by default
+use strict;
+use warnings;
+use utf8;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use DataverseTest;
+use JSON::PP ();
+use RandomQuery;
+
+binmode $_, ':encoding(UTF-8)' for Test::More->builder->output, Test::More->builder->failure_output;
+
+my $seed = $ENV{DATAVERSE_SEED} // int rand 1_000_000;
+my $queries = $ENV{DATAVERSE_QUERIES} // 250;
+my @tables = qw(account sample_everything);
+
+# All the first answers, and all the second ones.
+my %services = (
+    'first answers' => {},
+    'second answers' => {
+        ne_null => 'dropped', not_like_null => 'dropped', null_order => 'last', fractions => 'stored',
+        trailing_blanks => 'significant', accents => 'sensitive', empty_string => 'kept',
+        top_and_page => 'page_ignored', eq_wildcards => 'honoured', related_null => 'dropped',
+        in_counts => 'each', date_literals => 'refused' });
+
+# Mismatches of the past: name, table, condition; or a whole statement with "crm." in it.
+my @named = (
+    [ 'WITH TIES takes more rows than its number', 'SELECT t.statecode FROM crm.sample_everything t WHERE t.statecode IS NOT NULL'
+            . ' ORDER BY t.statecode FETCH FIRST 3 ROWS WITH TIES' ],
+    [ 'WITH TIES on a column whose order is sent', 'SELECT t.sample_choice FROM crm.sample_everything t WHERE t.sample_choice > 0'
+            . ' ORDER BY t.sample_choice FETCH FIRST 3 ROWS WITH TIES' ],
+    [ 'NOT IN of nothing lets nulls through', q{SELECT t.sample_integer FROM crm.sample_everything t}
+            . q{ WHERE t.sample_integer <> ALL ('{}'::int[]) ORDER BY t.sample_integer} ],
+    [ 'an order by another type', 'SELECT t.sample_integer FROM crm.sample_everything t WHERE t.sample_integer IS NOT NULL'
+            . ' ORDER BY t.sample_integer::oid' ],
+    [ 'a prefix cut before a combining mark', 'sample_everything', q{t.sample_string LIKE 'Cafe%'} ],
+    [ 'a piece cut before a combining mark', 'sample_everything', q{t.sample_string LIKE '%afe%'} ],
+    [ 'a piece that is a combining mark', 'sample_everything', qq{t.sample_string LIKE '%\x{301} d%'} ],
+    [ 'ILIKE, a piece cut before a combining mark', 'sample_everything', q{t.sample_string ILIKE 'CAFE_%dec%'} ],
+    [ 'starts_with, cut before a combining mark', 'sample_everything', q{starts_with(t.sample_string, 'Cafe')} ],
+    [ 'many integers in NOT IN', 'sample_everything', 't.sample_integer <> ALL (ARRAY(SELECT generate_series(1, 900)))' ],
+    [ 'many constants in NOT IN', 'sample_everything', 't.sample_integer NOT IN (' . join(', ', 1 .. 900) . ')' ],
+    [ 'many comparisons', 'sample_everything', join(' OR ', map { "t.sample_integer > $_ AND t.sample_choice < $_" } 1 .. 400) ],
+    [ 'many instants', 'sample_everything', "t.sample_datetime = ANY (ARRAY(SELECT l.sample_datetime + n * interval '1 day'"
+            . ' FROM loc.sample_everything l, generate_series(0, 10) n))' ],
+    [ 'many days', 'sample_everything', 't.sample_date = ANY (ARRAY(SELECT l.sample_date + n FROM loc.sample_everything l, generate_series(0, 20) n))' ],
+    [ 'many numerics', 'sample_everything', 't.sample_decimal = ANY (ARRAY(SELECT l.sample_decimal + n FROM loc.sample_everything l, generate_series(0, 20) n))' ],
+    [ 'many doubles', 'sample_everything', 't.sample_double = ANY (ARRAY(SELECT l.sample_double + n FROM loc.sample_everything l, generate_series(0, 20) n))' ],
+    [ 'many ids', 'sample_everything', 't.sample_everythingid = ANY (ARRAY(SELECT l.sample_everythingid FROM loc.sample_everything l'
+            . ' UNION ALL SELECT gen_random_uuid() FROM generate_series(1, 2000)))' ],
+    [ 'many ids in NOT IN', 'sample_everything', 't.sample_everythingid <> ALL (ARRAY(SELECT gen_random_uuid() FROM generate_series(1, 2000)))' ],
+    [ 'many texts in every case', 'sample_everything', 't.sample_string = ANY (ARRAY(SELECT f FROM loc.sample_everything l,'
+            . " generate_series(1, 9) n, LATERAL (VALUES (l.sample_string), (upper(l.sample_string)), (lower(l.sample_string) || ' '),"
+            . " (l.sample_string || n)) v(f)))" ],
+    [ 'many texts in every case, their column not asked for', 'SELECT count(*) FROM crm.sample_everything t WHERE t.sample_string = ANY (ARRAY('
+            . 'SELECT f FROM loc.sample_everything l, generate_series(1, 9) n,'
+            . ' LATERAL (VALUES (l.sample_string), (upper(l.sample_string)), (lower(l.sample_string)), (l.sample_string || n)) v(f)))' ],
+    [ 'two long lists', 'sample_everything', 't.sample_string = ANY (ARRAY(SELECT l.sample_string || repeat(chr(32), n % 2) FROM loc.sample_everything l,'
+            . ' generate_series(1, 6) n)) AND t.sample_integer = ANY (ARRAY(SELECT l.sample_integer + n FROM loc.sample_everything l, generate_series(-9, 9) n))' ],
+    [ 'a long list under OR', 'sample_everything', 't.sample_integer = ANY (ARRAY(SELECT generate_series(1, 900))) OR t.sample_boolean' ],
+    [ 'a long list, sorted', 'SELECT t.sample_integer FROM crm.sample_everything t WHERE t.sample_integer = ANY (ARRAY(SELECT l.sample_integer + n'
+            . ' FROM loc.sample_everything l, generate_series(-9, 9) n)) ORDER BY t.sample_integer' ],
+    [ 'a long list, sorted and limited', 'SELECT t.sample_integer FROM crm.sample_everything t WHERE t.sample_integer = ANY (ARRAY(SELECT l.sample_integer + n'
+            . ' FROM loc.sample_everything l, generate_series(-9, 9) n)) ORDER BY t.sample_integer DESC LIMIT 7' ],
+    [ 'a long text', 'sample_everything', "t.sample_longstring = repeat('x', 3000) OR t.sample_memo LIKE repeat('y', 2000) || '%'" ],
+    [ 'a hyphen and blanks', 'account', q{t.name LIKE '-%' OR t.name LIKE '% ' OR t.name LIKE ' %'} ],
+    [ 'the first instant', 'sample_everything', q{t.sample_datetime > '1753-01-01 00:00:00+00' OR t.sample_datetime <= '1753-01-01 00:00:00+00'} ],
+    [ 'sums of limits in a lateral join', 'SELECT k.n, x.id FROM (VALUES (1, 5), (2, 9), (3, 5), (4, 5), (5, NULL)) k(n, v) CROSS JOIN LATERAL '
+            . '(SELECT t.sample_integer AS id FROM crm.sample_everything t WHERE t.sample_integer > k.v ORDER BY t.sample_integer LIMIT 3) x' ],
+);
+
+# --- comparing, in the database -------------------------------------------------------------------
+
+my $compare = <<'SQL';
+CREATE SCHEMA loc;
+CREATE TABLE outcome (n int, how text, detail text);
+
+-- Rows as texts, in the order they come; an error is an answer, too.
+CREATE FUNCTION answer(query text) RETURNS text[] LANGUAGE plpgsql AS $$
+DECLARE
+    result text[];
+BEGIN
+    EXECUTE 'SELECT coalesce(array_agg(x::text), ''{}'') FROM (' || query || ') x' INTO result;
+    RETURN result;
+EXCEPTION WHEN OTHERS THEN
+    RETURN ARRAY['error', SQLSTATE, SQLERRM];
+END $$;
+
+CREATE FUNCTION sorted(rows text[]) RETURNS text[] LANGUAGE sql AS $$
+    SELECT coalesce(array_agg(r ORDER BY r COLLATE "C"), '{}') FROM unnest(rows) r
+$$;
+
+CREATE FUNCTION difference(a text[], b text[]) RETURNS text LANGUAGE sql AS $$
+    SELECT left(coalesce(string_agg(r, ' ; '), ''), 600)
+      FROM (SELECT unnest(a) AS r EXCEPT ALL SELECT unnest(b)) d
+$$;
+
+-- what became of the conditions
+CREATE FUNCTION sent(query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    plan text := '';
+    line text;
+BEGIN
+    FOR line IN EXECUTE 'EXPLAIN (VERBOSE, COSTS off) ' || query LOOP
+        plan := plan || line || E'\n';
+    END LOOP;
+    RETURN CASE WHEN plan !~ 'Foreign Scan' OR plan ~ 'none \(no row can' THEN 'folded away'
+                WHEN plan ~ E'\n *Filter: ' AND plan ~ 'Remote Filter' THEN 'in part'
+                WHEN plan ~ 'Remote Filter' THEN 'whole'
+                WHEN plan ~ E'\n *Filter: ' THEN 'not at all'
+                ELSE 'folded away' END;
+END $$;
+
+CREATE FUNCTION verdict(n int, kind text, remote text[], here text[], whole text[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF here[1] = 'error' THEN
+        INSERT INTO outcome VALUES (n, 'unsound', here[3]);
+    ELSIF remote[1] = 'error' THEN
+        INSERT INTO outcome VALUES (n, 'error', array_to_string(remote, ' '));
+    ELSIF kind = 'list' AND remote <> here OR kind = 'bag' AND sorted(remote) <> sorted(here)
+       OR kind = 'some' AND (cardinality(remote) <> cardinality(here) OR difference(remote, whole) <> '') THEN
+        INSERT INTO outcome VALUES (n, 'mismatch', format('missing: %s  unwanted: %s  rows: %s, should be %s',
+            difference(here, remote), difference(remote, CASE kind WHEN 'some' THEN whole ELSE here END),
+            cardinality(remote), cardinality(here)));
+    ELSE
+        INSERT INTO outcome VALUES (n, 'same', cardinality(here));
+    END IF;
+END $$;
+
+CREATE FUNCTION compare(n int, kind text, remote text, here text, whole text DEFAULT NULL) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM verdict(n, kind, answer(remote), answer(here), CASE WHEN whole IS NOT NULL THEN answer(whole) END);
+    IF NOT EXISTS (SELECT FROM outcome o WHERE o.n = compare.n AND how IN ('unsound', 'error')) THEN
+        INSERT INTO outcome VALUES (n, 'sent', sent(remote));
+    END IF;
+END $$;
+SQL
+
+# The columns of a table with their values, from its copy.
+sub columns
+{
+    my ($t, $table) = @_;
+    my @columns = map { my ($name, $type) = split /\|/; { name => $name, type => $type } } split /\n/, $t->query(<<"SQL");
+SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
+ WHERE attrelid = 'loc.$table'::regclass AND attnum > 0 ORDER BY attname COLLATE "C"
+SQL
+    my $values = join ' UNION ALL ', map {
+        "SELECT $_ AS n, (SELECT coalesce(json_agg(v ORDER BY v COLLATE \"C\"), '[]') FROM (SELECT DISTINCT "
+            . "$columns[$_]{name}::text AS v FROM loc.$table WHERE $columns[$_]{name} IS NOT NULL) x) AS list"
+    } 0 .. $#columns;
+    my $lists = JSON::PP->new->decode($t->query("SELECT json_agg(list ORDER BY n) FROM ($values) y"));
+
+    $columns[$_]{values} = $lists->[$_] for 0 .. $#columns;
+    return \@columns;
+}
+
+sub dollar
+{
+    return "\$q\$$_[0]\$q\$";
+}
+
+my $joins_by_key = 'SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off; SET enable_memoize = off;';
+
+# Script lines that compare one query.
+sub script
+{
+    my ($n, $query) = @_;
+    my @sides = map { RandomQuery->over($query->{sql}, $_) } 'crm', 'loc';
+    my $whole = $query->{whole} ? ', ' . dollar(RandomQuery->over($query->{whole}, 'loc')) : '';
+
+    return prepared($n, $query, @sides) if $query->{params} && @{ $query->{params} };
+    my $compare = "SELECT compare($n, '$query->{kind}', " . join(', ', map { dollar($_) } @sides) . "$whole);\n";
+    return $query->{joins} && $n % 3 ? "$joins_by_key\n${compare}RESET ALL;\n" : $compare;
+}
+
+# A prepared statement with a generic plan, run with each set of values.
+sub prepared
+{
+    my ($n, $query, $remote, $here) = @_;
+    my $types = join ', ', map { $_->{type} } @{ $query->{params} };
+    my @runs = map { my $i = $_; join ', ', map { $_->{values}[$i] } @{ $query->{params} } } 0 .. 2;
+
+    return "SET plan_cache_mode = force_generic_plan;\n"
+        . "PREPARE r ($types) AS SELECT coalesce(array_agg(x::text), '{}') FROM ($remote) x;\n"
+        . "PREPARE h ($types) AS SELECT coalesce(array_agg(x::text), '{}') FROM ($here) x;\n"
+        . join('', map { 'SELECT compare_prepared(' . "$n, " . dollar($_) . ");\n" } @runs)
+        . "DEALLOCATE r; DEALLOCATE h; RESET plan_cache_mode;\n";
+}
+
+$compare .= <<'SQL';
+CREATE FUNCTION run(statement text, arguments text) RETURNS text[] LANGUAGE plpgsql AS $$
+DECLARE
+    result text[];
+BEGIN
+    EXECUTE format('EXECUTE %s(%s)', statement, arguments) INTO result;
+    RETURN result;
+EXCEPTION WHEN OTHERS THEN
+    RETURN ARRAY['error', SQLSTATE, SQLERRM];
+END $$;
+CREATE FUNCTION compare_prepared(n int, arguments text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM verdict(n, 'bag', run('r', arguments), run('h', arguments), NULL);
+END $$;
+SQL
+
+# --- running ----------------------------------------------------------------------------------------
+
+sub named_query
+{
+    my ($name, $table, $condition) = @_;
+    return $condition
+        ? { kind => 'bag', sql => "SELECT t.* FROM \x01$table t WHERE $condition" }
+        : { kind => $table =~ /ORDER BY/ ? 'list' : 'bag', sql => $table =~ s/\bcrm\./\x01/gr };
+}
+
+my %sent;
+for my $service (sort keys %services)
+{
+    my $t = DataverseTest->new(rows => 90, quirks => $services{$service}, import => 'account, sample_everything');
+
+    $t->query($compare . "ALTER FOREIGN TABLE crm.account OPTIONS (ADD fetch_size '40');"
+        . join '', map { "CREATE TABLE loc.$_ AS SELECT * FROM crm.$_; ANALYZE loc.$_;" } @tables);
+    my $random = RandomQuery->new(
+        seed => $seed,
+        weights => [qw(account sample_everything sample_everything)],
+        tables => {
+            account => { id => 'accountid', columns => columns($t, 'account') },
+            sample_everything => { id => 'sample_everythingid', columns => columns($t, 'sample_everything') } });
+    my @queries = ((map { named_query(@$_) } @named), map { $random->query } 1 .. $queries);
+    my $script = "SET client_min_messages = error; SET jit = off;\n";
+    for my $n (0 .. $#queries)
+    {
+        $script .= 'SET TIME ZONE ' . RandomQuery::quote((qw(UTC Asia/Kolkata America/St_Johns))[ int($n / 50) % 3 ]) . ";\n"
+            if $n % 50 == 0;
+        $script .= script($n, $queries[$n]);
+    }
+    my ($status, undef, $err) = $t->psql($script, timeout => 3000);
+    is($status, 0, "$service: the session lives to the end") or diag($err);
+
+    my %bad;
+    for (@{ JSON::PP->new->decode($t->query("SELECT coalesce(json_agg(o), '[]') FROM outcome o WHERE how NOT IN ('same', 'sent')")) })
+    {
+        push @{ $bad{ $_->{n} } }, "$_->{how}: $_->{detail}";
+    }
+    for my $n (0 .. $#named)
+    {
+        ok(!$bad{$n}, "$service: $named[$n][0]") or diag(join "\n", @{ $bad{$n} });
+        delete $bad{$n};
+    }
+    is(scalar(keys %bad), 0, "$service: $queries random queries, seed $seed");
+    my @worst = sort { $a <=> $b } keys %bad;
+    diag(RandomQuery->over($queries[$_]{sql}, 'crm') . "\n" . join "\n", @{ $bad{$_} }) for @worst[ 0 .. ($#worst > 19 ? 19 : $#worst) ];
+    $t->is_query(q{SELECT count(*) > 0 FROM outcome WHERE how = 'same' AND detail::int > 0}, 't', "$service: some queries had rows");
+    for (split /\n/, $t->query("SELECT detail, count(*) FROM outcome WHERE how = 'sent' AND n >= " . @named . ' GROUP BY detail'))
+    {
+        my ($how, $count) = split /\|/;
+        $sent{$how} += $count;
+    }
+}
+
+my $all = 0;
+$all += $_ for values %sent;
+note(sprintf '%-12s %5d  %5.1f %%', $_, $sent{$_} // 0, 100 * ($sent{$_} // 0) / ($all || 1))
+    for 'whole', 'in part', 'not at all', 'folded away';
+
+done_testing();
