@@ -50,3 +50,17 @@ AS 'MODULE_PATHNAME'
 LANGUAGE C STRICT STABLE PARALLEL SAFE;
 COMMENT ON FUNCTION dataverse_options()
   IS 'the options of dataverse_fdw, where they may stand, and what holds without them';
+
+CREATE FUNCTION dataverse_odata(server text, path text)
+RETURNS SETOF jsonb
+AS 'MODULE_PATHNAME'
+LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION dataverse_odata(text, text)
+  IS 'reads a path below the service root, all its pages, a row for each row of the answer';
+
+CREATE FUNCTION dataverse_fetchxml(server text, xml text)
+RETURNS SETOF jsonb
+AS 'MODULE_PATHNAME'
+LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION dataverse_fetchxml(text, text)
+  IS 'runs a FetchXML query, all its pages, a row for each row of the answer';

@@ -64,11 +64,11 @@ my @named = (
             . 'SELECT f FROM loc.sample_everything l, generate_series(1, 9) n,'
             . ' LATERAL (VALUES (l.sample_string), (upper(l.sample_string)), (lower(l.sample_string)), (l.sample_string || n)) v(f)))' ],
     [ 'two long lists', 'sample_everything', 't.sample_string = ANY (ARRAY(SELECT l.sample_string || repeat(chr(32), n % 2) FROM loc.sample_everything l,'
-            . ' generate_series(1, 6) n)) AND t.sample_integer = ANY (ARRAY(SELECT l.sample_integer + n FROM loc.sample_everything l, generate_series(-9, 9) n))' ],
+            . ' generate_series(1, 6) n)) AND t.sample_integer = ANY (ARRAY(SELECT l.sample_integer / 2 + n FROM loc.sample_everything l, generate_series(-9, 9) n))' ],
     [ 'a long list under OR', 'sample_everything', 't.sample_integer = ANY (ARRAY(SELECT generate_series(1, 900))) OR t.sample_boolean' ],
-    [ 'a long list, sorted', 'SELECT t.sample_integer FROM crm.sample_everything t WHERE t.sample_integer = ANY (ARRAY(SELECT l.sample_integer + n'
+    [ 'a long list, sorted', 'SELECT t.sample_integer FROM crm.sample_everything t WHERE t.sample_integer = ANY (ARRAY(SELECT l.sample_integer / 2 + n'
             . ' FROM loc.sample_everything l, generate_series(-9, 9) n)) ORDER BY t.sample_integer' ],
-    [ 'a long list, sorted and limited', 'SELECT t.sample_integer FROM crm.sample_everything t WHERE t.sample_integer = ANY (ARRAY(SELECT l.sample_integer + n'
+    [ 'a long list, sorted and limited', 'SELECT t.sample_integer FROM crm.sample_everything t WHERE t.sample_integer = ANY (ARRAY(SELECT l.sample_integer / 2 + n'
             . ' FROM loc.sample_everything l, generate_series(-9, 9) n)) ORDER BY t.sample_integer DESC LIMIT 7' ],
     [ 'a long text', 'sample_everything', "t.sample_longstring = repeat('x', 3000) OR t.sample_memo LIKE repeat('y', 2000) || '%'" ],
     [ 'a hyphen and blanks', 'account', q{t.name LIKE '-%' OR t.name LIKE '% ' OR t.name LIKE ' %'} ],

@@ -125,7 +125,8 @@ struct DvBulk
 	int capacity; /* rows of a batch; shrinks */
 	int64 written;
 	int64 skipped;
-	int undriven; /* rows since transfers were last driven */
+	int64 doubtful; /* written or not: nobody knows */
+	int undriven;   /* rows since transfers were last driven */
 	uint64 last_serial;
 	int nopen;
 	Batch *open[OPEN_MAX];
@@ -251,13 +252,24 @@ action(const DvBulk *bulk)
 	}
 }
 
-/* "12 rows had been written before" */
+/* "12 rows had been written before", and what is not known */
 static char *
 written_before(const DvBulk *bulk)
 {
-	return psprintf(ngettext("%lld row had been written before",
-							 "%lld rows had been written before", bulk->written),
-					(long long) bulk->written);
+	StringInfoData out;
+
+	initStringInfo(&out);
+	appendStringInfo(&out,
+					 bulk->written == 1 ? "%lld row had been written before"
+										: "%lld rows had been written before",
+					 (long long) bulk->written);
+	if (bulk->doubtful > 0)
+		appendStringInfo(&out,
+						 bulk->doubtful == 1
+							 ? "; of %lld more it is not known whether it was written"
+							 : "; of %lld more it is not known whether they were written",
+						 (long long) bulk->doubtful);
+	return out.data;
 }
 
 static const char *
@@ -296,17 +308,12 @@ report_row(DvBulk *bulk, const DvRowSet *set, int row)
 	dv_report(error, &context);
 }
 
-/* A failure that is no row's: what is known of the rows it left behind. */
+/* A failure that is no row's. */
 static void
-report_request(DvBulk *bulk, const DvRowSet *set, int n, const DvError *error)
+report_request(DvBulk *bulk, const DvError *error)
 {
 	DvReportContext context = {.what = action(bulk), .written = written_before(bulk)};
 
-	if (set->doubtful)
-		context.written =
-			psprintf(ngettext("%s; of %d more it is not known whether it was written",
-							  "%s; of %d more it is not known whether they were written", n),
-					 context.written, n);
 	dv_report(error, &context);
 }
 
@@ -343,8 +350,10 @@ finish_write(DvBulk *bulk, DvWrite *write, DvRowSet *set, DvError *error, long *
 
 	bulk->written += written;
 	bulk->skipped += dv_rowset_count(set, DV_FATE_SKIPPED) - skipped;
-	/* Rows of a request that may have gone through stay in doubt until they are settled. */
-	if (outcome != DV_OUTCOME_FATAL || !set->doubtful)
+	/* Nobody will settle the rows of a request that failed for good and may have gone through. */
+	if (outcome == DV_OUTCOME_FATAL && set->doubtful)
+		bulk->doubtful += n;
+	else
 		dv_tally_settled(bulk->writer.service->server, n, written);
 	return outcome;
 }
@@ -395,7 +404,7 @@ go_on(DvBulk *bulk, DvRowSet *set, int *rows, int n, DvOutcome outcome, const Dv
 		case DV_OUTCOME_FATAL:
 			break;
 	}
-	report_request(bulk, set, n, error);
+	report_request(bulk, error);
 	return false;
 }
 
@@ -441,7 +450,7 @@ settle(DvBulk *bulk, DvRowSet *set, int *rows, int n, bool guilty)
 		n = dv_rowset_keep_open(set, rows, n);
 		attempt = n < before ? 0 : attempt + 1;
 		if (attempt > AGAIN_MAX)
-			report_request(bulk, set, n, &error);
+			report_request(bulk, &error);
 	}
 }
 

@@ -21,6 +21,7 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+#include "exec/functions.h"
 #include "odata/page.h"
 #include "remote/credentials.h"
 #include "remote/metadata.h"
@@ -28,9 +29,8 @@
 #include "remote/service.h"
 #include "remote/transport.h"
 
-/* The server by its name, if the current user may use it and it is one of ours. */
-static ForeignServer *
-usable_server(text *name)
+ForeignServer *
+dv_functions_server(text *name)
 {
 	ForeignServer *server = GetForeignServerByName(text_to_cstring(name), false);
 	ForeignDataWrapper *wrapper = GetForeignDataWrapper(server->fdwid);
@@ -76,7 +76,7 @@ uuid_field(const DvField *field, bool *isnull)
 /* dataverse_whoami(server text) returns (user_id, business_unit_id, organization_id) */
 DV_FUNCTION(dataverse_whoami)
 {
-	ForeignServer *server = usable_server(PG_GETARG_TEXT_PP(0));
+	ForeignServer *server = dv_functions_server(PG_GETARG_TEXT_PP(0));
 	DvCallSpec spec = {.method = "GET", .path = "WhoAmI", .repeat = DV_REPEAT_SAFE};
 	DvCall *call = dv_call_now(dv_service_open(server->serverid, GetUserId()), &spec);
 	DvField fields[lengthof(whoami_members)] = {0};
@@ -145,7 +145,7 @@ DV_FUNCTION(dataverse_connections)
 /* Forgets tokens, metadata and totals, and closes connections nobody uses; true if there was one. */
 DV_FUNCTION(dataverse_disconnect)
 {
-	ForeignServer *server = usable_server(PG_GETARG_TEXT_PP(0));
+	ForeignServer *server = dv_functions_server(PG_GETARG_TEXT_PP(0));
 	bool known = dv_service_forget(server->serverid);
 
 	dv_credentials_forget_all(server->serverid);

@@ -269,8 +269,8 @@ start_run(DvScan *scan, ForeignScanState *node)
 	scan->npieces = list_length(pieces);
 	if (pieces != NIL)
 	{
-		/* What this statement wrote before must be there to be read. */
-		dv_bulk_flush_server(scan->table->serverid);
+		/* What functions and triggers read must hold what the statement that calls them wrote. */
+		dv_bulk_flush_before_read(scan->table->serverid, node->ss.ps.state);
 		scan->chain = dv_chain_open(scan->service, scan->request, pieces, &scan->counters);
 	}
 	MemoryContextSwitchTo(before);

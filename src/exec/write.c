@@ -602,6 +602,13 @@ count_ids(const char *body, size_t len)
 	return -1;
 }
 
+/* Nothing, or what looks like all of a JSON object. */
+static bool
+is_whole(const char *body, size_t len)
+{
+	return len == 0 || (body[0] == '{' && body[len - 1] == '}');
+}
+
 /*
  * Success is 204, or an OData answer that says what was created (sheet 4.1,
  * 4.3, 5.1).  A 200 with anything else comes from somebody on the way, and to
@@ -617,9 +624,9 @@ check_success(DvWrite *write, DvError *error)
 
 	if (status == 204)
 		return true;
-	if (dv_call_header(write->call, "OData-Version") == NULL)
+	if (dv_call_header(write->call, "OData-Version") == NULL || !is_whole(body, len))
 		dv_error_set(error, DV_ERROR_PROTOCOL,
-					 "the answer (HTTP status %d) does not come from the service", status);
+					 "the answer (HTTP status %d) is not one that the service gives", status);
 	else if (write->shape == SHAPE_MESSAGE && write->writer->plan->mode == DV_WRITE_CREATE &&
 			 (ids = count_ids(body, len)) != write->n)
 		dv_error_set(error, DV_ERROR_PROTOCOL, "the answer to %d creates names %d rows", write->n,

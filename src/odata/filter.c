@@ -658,18 +658,159 @@ bind_text_equal(const DvFilter *leaf, const char *text)
 	return bound_leaf(leaf, DV_OP_EQ, text);
 }
 
+/*
+ * Where a piece is followed or preceded by unknown text, its outermost
+ * characters may join with that to what the service sees as one letter: e and
+ * a combining acute compare as é where accents count (sheet 2.3.4), so that
+ * 'cafe%' as a prefix would lose "café" written in two characters.  Such
+ * characters are left to the recheck.
+ */
+
+/* Characters that join what stands before them (combining marks, Hangul parts). */
+static const struct
+{
+	uint32 first;
+	uint32 last;
+} joining_ranges[] = {
+	{0x0300, 0x036f}, {0x0483, 0x0489}, {0x0591, 0x05c7}, {0x0610, 0x061a}, {0x064b, 0x065f},
+	{0x0670, 0x0670}, {0x06d6, 0x06ed}, {0x093c, 0x093c}, {0x09bc, 0x09be}, {0x09d7, 0x09d7},
+	{0x0b3c, 0x0b3e}, {0x0b56, 0x0b57}, {0x0bbe, 0x0bbe}, {0x0bd7, 0x0bd7}, {0x0c56, 0x0c56},
+	{0x0cc2, 0x0cc2}, {0x0cd5, 0x0cd6}, {0x0d3e, 0x0d3e}, {0x0d57, 0x0d57}, {0x0dca, 0x0dcf},
+	{0x0ddf, 0x0ddf}, {0x0e31, 0x0e31}, {0x0e34, 0x0e3a}, {0x0e47, 0x0e4e}, {0x102b, 0x103e},
+	{0x1160, 0x11ff}, {0x1ab0, 0x1aff}, {0x1b34, 0x1b35}, {0x1dc0, 0x1dff}, {0x20d0, 0x20ff},
+	{0x3099, 0x309a}, {0xfe00, 0xfe0f}, {0xfe20, 0xfe2f},
+};
+
+static bool
+is_continuation(char c)
+{
+	return ((unsigned char) c & 0xc0) == 0x80;
+}
+
+/* Length in bytes of the character at p; text that is no UTF-8 counts as single bytes. */
+static int
+char_length(const char *p)
+{
+	int len = 1;
+
+	if (((unsigned char) *p & 0xc0) == 0xc0)
+	{
+		while (is_continuation(p[len]) && len < 4)
+			len++;
+	}
+	return len;
+}
+
+static uint32
+code_point(const char *p, int len)
+{
+	static const unsigned char lead_masks[] = {0xff, 0xff, 0x1f, 0x0f, 0x07};
+	uint32 code = (unsigned char) *p & lead_masks[len];
+
+	for (int i = 1; i < len; i++)
+		code = code << 6 | ((unsigned char) p[i] & 0x3f);
+	return code;
+}
+
+static bool
+joins_previous(const char *p)
+{
+	uint32 code = code_point(p, char_length(p));
+
+	for (int i = 0; i < lengthof(joining_ranges); i++)
+	{
+		if (code >= joining_ranges[i].first && code <= joining_ranges[i].last)
+			return true;
+	}
+	return false;
+}
+
+/* May a mark behind it make another letter of it?  Not of digits, ideographs and pictures. */
+static bool
+may_be_joined(const char *p)
+{
+	uint32 code = code_point(p, char_length(p));
+
+	if (code < 0x80)
+		return (code >= 'a' && code <= 'z') || (code >= 'A' && code <= 'Z') ||
+			   (code >= '<' && code <= '>');
+	return !(code >= 0x4e00 && code <= 0x9fff) && code < 0x1f000;
+}
+
+static void
+trim_tail(StringInfo piece)
+{
+	while (piece->len > 0)
+	{
+		int last = piece->len - 1;
+		bool mark;
+
+		while (last > 0 && is_continuation(piece->data[last]))
+			last--;
+		mark = joins_previous(piece->data + last);
+		if (!mark && !may_be_joined(piece->data + last))
+			return;
+		piece->len = last;
+		piece->data[last] = '\0';
+		if (!mark)
+			return;
+	}
+}
+
+static void
+trim_head(StringInfo piece)
+{
+	int start = 0;
+
+	while (start < piece->len && joins_previous(piece->data + start))
+		start += char_length(piece->data + start);
+	piece->len -= start;
+	memmove(piece->data, piece->data + start, piece->len + 1);
+}
+
+/*
+ * Nothing would be left of a prefix of one letter, which is a common one.  What
+ * begins with that letter and a mark begins, to the service, either with the
+ * letter or with something that is no plain letter.
+ */
+#define NO_PLAIN_LETTER "[^abcdefghijklmnopqrstuvwxyz0123456789]"
+
+static DvFilter *
+initial_leaf(const DvFilter *leaf, char letter)
+{
+	DvFilter *plain = piece_leaf(leaf, "startswith", psprintf("%c", letter));
+	DvFilter *other = bound_leaf(leaf, DV_OP_PREFIX, NO_PLAIN_LETTER);
+
+	other->function = "startswith";
+	return dv_filter_or(plain, other);
+}
+
+static bool
+is_one_letter(const char *text)
+{
+	return ((*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z')) && text[1] == '\0';
+}
+
 static DvFilter *
 bind_prefix(const DvFilter *leaf, const char *text)
 {
-	if (*text == '\0' || strlen(text) > TEXT_MAX)
+	StringInfoData piece;
+
+	if (strlen(text) > TEXT_MAX)
 		return not_null_leaf(leaf);
-	return piece_leaf(leaf, "startswith", text);
+	if (is_one_letter(text))
+		return initial_leaf(leaf, *text);
+	initStringInfo(&piece);
+	appendStringInfoString(&piece, text);
+	trim_tail(&piece);
+	return piece.len == 0 ? not_null_leaf(leaf) : piece_leaf(leaf, "startswith", piece.data);
 }
 
 /* The literal runs of a LIKE pattern. */
 typedef struct Pieces
 {
 	char *prefix;  /* NULL: the pattern begins with a wildcard */
+	char initial;  /* the prefix when that is one letter, which trimming takes away */
 	char *suffix;  /* NULL: it ends with one */
 	char *longest; /* longest run in between, or NULL */
 	bool wildcard; /* there was one at all */
@@ -689,7 +830,15 @@ folds_safely(char c)
 static void
 end_piece(Pieces *pieces, StringInfo run, bool first, bool last)
 {
-	char *text = pstrdup(run->data);
+	char *text;
+
+	if (first && !last && is_one_letter(run->data))
+		pieces->initial = run->data[0];
+	if (!last)
+		trim_tail(run);
+	if (!first)
+		trim_head(run);
+	text = pstrdup(run->data);
 
 	if (first && last)
 		pieces->prefix = text;
@@ -746,6 +895,8 @@ bind_like(const DvFilter *leaf, const char *pattern)
 	/* The prefix can use an index; of the others the longest narrows most. */
 	if (pieces.prefix != NULL)
 		result = piece_leaf(leaf, "startswith", pieces.prefix);
+	else if (pieces.initial != '\0')
+		result = initial_leaf(leaf, pieces.initial);
 	other = pieces.longest;
 	if (pieces.suffix != NULL && (other == NULL || strlen(pieces.suffix) >= strlen(other)))
 		other = pieces.suffix;
@@ -972,6 +1123,8 @@ dv_filter_bind(const DvFilter *filter, const DvValue *const *values, int nvalues
 				result =
 					(filter->kind == DV_FILTER_AND ? dv_filter_and : dv_filter_or)(result, arg);
 			}
+			/* What the planner weakened, so that it may be left out, stays weak. */
+			result->exactness = Min(result->exactness, filter->exactness);
 			return result;
 	}
 	return dv_filter_constant(filter->kind == DV_FILTER_TRUE);

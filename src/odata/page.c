@@ -133,6 +133,9 @@ struct DvPage
 	Escaped *escaped;
 	int nescaped;
 
+	const char *row_text; /* dv_page_row_text: the row as it stands */
+	int row_text_len;
+
 	char *members[MEMBERS];
 	int64 rows;
 };
@@ -718,6 +721,22 @@ read_row(DvPage *page, DvField *fields)
 	return true;
 }
 
+/* A row that is not taken apart. */
+static bool
+read_row_text(DvPage *page)
+{
+	DvField value;
+	bool escaped;
+
+	skip_blanks(page);
+	page->row_text = page->cur;
+	if (!read_value(page, &value, &escaped))
+		return false;
+	page->row_text_len = (int) (page->cur - page->row_text);
+	page->rows++;
+	return true;
+}
+
 /*
  * The envelope.
  */
@@ -921,6 +940,13 @@ start(DvPage *page)
 	return true;
 }
 
+/* fields NULL: as text. */
+static bool
+take_row(DvPage *page, DvField *fields)
+{
+	return fields != NULL ? read_row(page, fields) : read_row_text(page);
+}
+
 /* The next row, or the end of the page: then state is PAGE_DONE. */
 static bool
 advance(DvPage *page, DvField *fields)
@@ -930,14 +956,14 @@ advance(DvPage *page, DvField *fields)
 		if (!start(page))
 			return false;
 		if (page->single)
-			return read_row(page, fields) && finish(page);
+			return take_row(page, fields) && finish(page);
 	}
 	if (accept(page, ']'))
 		return read_tail(page);
 	if (page->state == PAGE_NEXT_ROW && !accept(page, ','))
 		return fail(page, "a comma or an end is missing");
 	page->state = PAGE_NEXT_ROW;
-	return read_row(page, fields);
+	return take_row(page, fields);
 }
 
 /*
@@ -978,8 +1004,8 @@ dv_page_open(const char *body, size_t len, int encoding, bool single, const char
 	return page;
 }
 
-bool
-dv_page_row(DvPage *page, DvField *fields, DvError *error)
+static bool
+next_row(DvPage *page, DvField *fields, DvError *error)
 {
 	int64 before = page->rows;
 
@@ -992,6 +1018,24 @@ dv_page_row(DvPage *page, DvField *fields, DvError *error)
 	else
 		dv_error_clear(error);
 	return false;
+}
+
+bool
+dv_page_row(DvPage *page, DvField *fields, DvError *error)
+{
+	DvField none;
+
+	return next_row(page, fields != NULL ? fields : &none, error);
+}
+
+bool
+dv_page_row_text(DvPage *page, const char **text, int *len, DvError *error)
+{
+	if (!next_row(page, NULL, error))
+		return false;
+	*text = page->row_text;
+	*len = page->row_text_len;
+	return true;
 }
 
 const char *

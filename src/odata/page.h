@@ -55,6 +55,13 @@ extern DvPage *dv_page_open(const char *body, size_t len, int encoding, bool sin
 extern bool dv_page_row(DvPage *page, DvField *fields, DvError *error);
 
 /*
+ * The next row as the JSON text it is in the body, of whatever kind it is, for
+ * callers that pass rows on.  A page is read by this or by dv_page_row, not by
+ * both.
+ */
+extern bool dv_page_row_text(DvPage *page, const char **text, int *len, DvError *error);
+
+/*
  * Members of the envelope. Complete once dv_page_row has returned false
  * without error; NULL when absent.  count is the text of @odata.count.
  */

@@ -23,6 +23,7 @@
 #include "optimizer/paths.h"
 #include "optimizer/planmain.h"
 #include "optimizer/restrictinfo.h"
+#include "utils/lsyscache.h"
 
 #include "handoff.h"
 #include "plan/rel.h"
@@ -86,7 +87,9 @@ pathkey_column(const DvRel *dvrel, RelOptInfo *rel, PathKey *pathkey)
 		if (member->em_is_const || !bms_equal(member->em_relids, rel->relids))
 			continue;
 		column = dv_translate_column(dvrel->table, rel->relid, member->em_expr);
-		if (column != NULL)
+		/* Read as another type, an integer as oid, it has another order. */
+		if (column != NULL &&
+			getBaseType(exprType((Node *) member->em_expr)) == getBaseType(column->typid))
 			return column;
 	}
 	return NULL;

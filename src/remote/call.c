@@ -360,6 +360,7 @@ read_refusal(DvCall *call)
 	const char *body = dv_http_body(call->http, &len);
 
 	dv_fault_parse(dv_http_status(call->http), body, len, error);
+	dv_report_hide(error, call->token);
 	if (wait != NULL)
 		error->retry_after_ms = dv_fault_retry_after(wait, (int64) time(NULL));
 	if (id == NULL)

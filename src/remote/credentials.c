@@ -245,9 +245,7 @@ refusal(const DvHttp *http, const DvUserOptions *user, DvError *error)
 	if (wait != NULL)
 		error->retry_after_ms = dv_fault_retry_after(wait, (int64) time(NULL));
 
-	/* an authority that repeats what it was sent must not get it into a log */
-	if (strstr(error->message, user->client_secret) != NULL)
-		error->message = pstrdup("the token authority refused the request");
+	dv_report_hide(error, user->client_secret);
 }
 
 /* Keeps the token of a good answer; false when it holds none. */

@@ -174,6 +174,24 @@ hint_for(const DvError *error, const Rule *rule, bool write)
 	return write && rule->write_hint != NULL ? rule->write_hint : rule->hint;
 }
 
+/* Words may be cut off, so the beginning of a long secret counts; nothing shorter is one. */
+#define SECRET_LEAST 8
+#define SECRET_MOST 16
+
+void
+dv_report_hide(DvError *error, const char *secret)
+{
+	size_t len = strlen(secret);
+	char *start = pnstrdup(secret, Min(len, SECRET_MOST));
+
+	if (len >= SECRET_LEAST && error->message != NULL && strstr(error->message, start) != NULL)
+		error->message = pstrdup("the answer repeats what was sent, and is not shown");
+	if (len >= SECRET_LEAST && error->code_text != NULL && strstr(error->code_text, start) != NULL)
+		error->code_text = NULL;
+	explicit_bzero(start, strlen(start));
+	pfree(start);
+}
+
 /*
  * The service's words, fit for a message in the database's encoding.  Nothing
  * here may fail: a message lost to its own encoding would be worse than one

@@ -25,6 +25,12 @@ typedef struct DvReportContext
  */
 extern void dv_report(const DvError *error, const DvReportContext *context) pg_attribute_noreturn();
 
+/*
+ * Takes the words of an error away when they repeat (the beginning of) a secret
+ * that was sent: error pages of front ends may show the request.
+ */
+extern void dv_report_hide(DvError *error, const char *secret);
+
 /* SQLSTATE (MAKE_SQLSTATE form) for an error: also for reject tables. */
 extern int dv_report_sqlstate(const DvError *error);
 

@@ -100,7 +100,7 @@ sub near_integer
 sub near_bigint
 {
     my $value = $_[0] // 0;
-    (my $next = $value) =~ s/([0-8])$/$1 + 1/e;
+    (my $next = $value) =~ s/([0-6])$/$1 + 1/e;
     return one_of($value, $value, $next, 0, '9223372036854775807', "'-9223372036854775808'", '4611686018427387905');
 }
 

@@ -257,7 +257,8 @@ class Service:
             return found
         response = self._route(method, target, headers, body, base, in_batch, prefs)
         # Rows of elastic tables vanish by time (sheet 13.1).
-        if response.status == 200 and not _TIMED.search(target) and "contoso_" not in target:
+        if response.status == 200 and not response.volatile and not _TIMED.search(target) \
+                and "contoso_" not in target:
             self.cache.put(key, response)
         return response
 

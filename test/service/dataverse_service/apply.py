@@ -44,7 +44,7 @@ def answer(request: Request) -> Response:
     aggregates = [_aggregate(request, item) for item in final.aggregates]
     _check_names(request, groups, aggregates)
     rows = _read(request, groups, aggregates)
-    result = _fold(rows, groups, aggregates)
+    result = fold(rows, groups, aggregates)
     if not final.groups and not result:
         result = [((), [a.start() for a in aggregates], ())]
     # In the order of the groups, nulls first, so that answers are the same every time.
@@ -92,7 +92,7 @@ def _group(request: Request, path: Path) -> Group:
         raise refuse(f"Attribute '{column.name}' of type MultiSelectPicklist cannot be used to "
                      f"order or group.", "0x80050224")
     if column.kind is Kind.IMAGE:
-        raise _not_aggregatable(column, "groupby")
+        raise not_aggregatable(column, "groupby")
     if column.kind is Kind.DATETIME and request.ctx.quirks.group_dates == "refused":
         raise refuse(f"groupby with the date column '{column.name}' is not supported.")
     # A column of a related row is renamed: target table, underscore, column (sheet 2.9).
@@ -134,14 +134,14 @@ _NUMERIC = (Kind.INTEGER, Kind.BIGINT, Kind.DECIMAL, Kind.MONEY, Kind.DOUBLE)
 _METHODS = ("sum", "average", "min", "max", "countdistinct")
 
 
-def _not_aggregatable(column: Column, method: str) -> Fault:
+def not_aggregatable(column: Column, method: str) -> Fault:
     return refuse(f"The aggregate '{method}' is not supported for the attribute '{column.name}' of "
                   f"type '{column.kind.value}'.", "0x8004112F")
 
 
 def _aggregate(request: Request, item: Aggregate) -> Plan:
     if item.path is None:
-        return Plan(item.alias, "count", None, "1", "1", _finish_count)
+        return Plan(item.alias, "count", None, "1", "1", finish_count)
     if item.method not in _METHODS:
         raise refuse(f"The aggregation method '{item.method}' is not supported.")
     if len(item.path.names) > 1:
@@ -149,7 +149,7 @@ def _aggregate(request: Request, item: Aggregate) -> Plan:
     scope, column = _resolve(request, item.path)
     _check_method(request, column, item.method)
     return Plan(item.alias, item.method, column, scope.column(column.name),
-                scope.column(values.compare_column(column)), _FINISH[item.method])
+                scope.column(values.compare_column(column)), FINISH[item.method])
 
 
 def _check_method(request: Request, column: Column, method: str) -> None:
@@ -161,10 +161,10 @@ def _check_method(request: Request, column: Column, method: str) -> None:
     numeric = column.kind in _NUMERIC
     ordered = numeric or column.kind in (Kind.DATETIME, Kind.STRING, Kind.MEMO)
     if not (ordered if method in ("min", "max") else numeric):
-        raise _not_aggregatable(column, method)
+        raise not_aggregatable(column, method)
 
 
-def _finish_count(plan: Plan, state: State) -> Optional[str]:
+def finish_count(plan: Plan, state: State) -> Optional[str]:
     return str(state.count)
 
 
@@ -198,7 +198,7 @@ def _finish_distinct(plan: Plan, state: State) -> Optional[str]:
     return str(len(state.distinct or ()))
 
 
-_FINISH = {"sum": _finish_sum, "average": _finish_average, "min": _finish_best,
+FINISH = {"sum": _finish_sum, "average": _finish_average, "min": _finish_best,
            "max": _finish_best, "countdistinct": _finish_distinct}
 
 
@@ -237,7 +237,7 @@ def _read(request: Request, groups: Sequence[Group], aggregates: Sequence[Plan])
     return request.select(", ".join(columns) or "1", None, None)
 
 
-def _fold(rows: Sequence[Any], groups: Sequence[Group], aggregates: Sequence[Plan]
+def fold(rows: Sequence[Any], groups: Sequence[Group], aggregates: Sequence[Plan]
           ) -> list[tuple[Any, list[State], tuple[Any, ...]]]:
     """(shown group values, states, sort keys) of every group."""
     width = 3 * len(groups)
@@ -272,6 +272,8 @@ def _state(plan: Plan, pairs: list[tuple[Any, Any]]) -> State:
     pairs = [p for p in pairs if p[1] is not None]
     state.count = len(pairs)
     assert plan.column is not None
+    if plan.method == "countcolumn":
+        return state
     if state.distinct is not None:
         state.distinct.update(p[0].rstrip(" ") if plan.column.kind.is_text else p[0] for p in pairs)
     elif plan.method in ("min", "max"):
@@ -298,7 +300,7 @@ def _render(request: Request, groups: Sequence[Group], aggregates: Sequence[Plan
         texts = [plan.finish(plan, entry[1][place]) for entry in result]
         if plan.method == "sum" and ctx.quirks.sum_of_nothing == "zero":
             texts = [t if t is not None else _number(plan.column, 0) for t in texts]
-        layers.append([_aggregate_fragment(request, plan, t) for t in texts])
+        layers.append([aggregate_fragment(request, plan, t) for t in texts])
     for index in reversed(range(len(groups))):
         group = groups[index]
         items = [entry[0][index][0] for entry in result]
@@ -309,7 +311,7 @@ def _render(request: Request, groups: Sequence[Group], aggregates: Sequence[Plan
     return page_response(request, request.table.set_name, objects, paged=False)
 
 
-def _aggregate_fragment(request: Request, plan: Plan, text: Optional[str]) -> str:
+def aggregate_fragment(request: Request, plan: Plan, text: Optional[str]) -> str:
     if text is None:
         return ""
     fragment = f'"{plan.alias}":{text}'
@@ -322,7 +324,7 @@ def _aggregate_fragment(request: Request, plan: Plan, text: Optional[str]) -> st
 
 
 def _formatted(plan: Plan, text: str) -> Optional[str]:
-    if plan.column is None or plan.method == "countdistinct":
+    if plan.column is None or plan.method.startswith("count"):
         return f"{int(text):,}"
     kind = plan.column.kind
     if kind in (Kind.INTEGER, Kind.BIGINT):

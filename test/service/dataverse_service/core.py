@@ -217,6 +217,9 @@ class Quirks:
     countdistinct: str = "refused"  #: refused | accepted: in $apply
     group_dates: str = "refused"  #: refused | accepted: a date column in groupby
     alias_clash: str = "refused"  #: refused | accepted: an $apply alias that is a column's name
+    cookie_page: str = "stuck"  #: stuck | counted: pagenumber in FetchXML's cookie annotation stays 2
+    distinct_order: str = "stable"  #: stable | shifting: distinct FetchXML without order, page by page
+    lookup_under_alias: str = "plain"  #: plain | value: ``a.ownerid`` or ``a._ownerid_value``
 
 
 @dataclasses.dataclass
@@ -226,6 +229,7 @@ class Response:
     headers: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     """Without the standard ones (Content-Length, OData-Version, REQ_ID …), which app.py adds;
     Content-Type is put here only when it is not ``application/json; odata.metadata=minimal``."""
+    volatile: bool = False  #: depends on the clock: never kept
 
 
 class Fault(Exception):

@@ -99,7 +99,7 @@ def _reader(column: Column, quirks: Quirks, elastic: bool) -> Callable[[str], An
     return str if column.kind is Kind.DATETIME else int
 
 
-def _column_term(scope: Scope, column: Column, descending: bool, quirks: Quirks) -> Term:
+def column_term(scope: Scope, column: Column, descending: bool, quirks: Quirks) -> Term:
     target = scope.column(values.compare_column(column))
     elastic = scope.table.table_type == "Elastic"
     if values.edm(column) == "Edm.Guid" and not elastic:
@@ -109,7 +109,7 @@ def _column_term(scope: Scope, column: Column, descending: bool, quirks: Quirks)
                 _show(column), _reader(column, quirks, elastic))
 
 
-def _lookup_term(builder: Builder, scope: Scope, column: Column, descending: bool) -> Term:
+def lookup_term(builder: Builder, scope: Scope, column: Column, descending: bool) -> Term:
     """A lookup sorts by the primary name of its target (sheet 2.4)."""
     folded, raw = [], []
     for target in column.targets:
@@ -130,11 +130,11 @@ def _lookup_term(builder: Builder, scope: Scope, column: Column, descending: boo
                 lambda text: collation.fold(text, quirks))
 
 
-def _key_terms(scope: Scope, quirks: Quirks) -> list[Term]:
+def key_terms(scope: Scope, quirks: Quirks) -> list[Term]:
     """Every order ends in the primary key, so that no two rows are equal."""
     table = scope.table
     names = [table.primary_id] + (["partitionid"] if table.table_type == "Elastic" else [])
-    return [_column_term(scope, table.columns[n], False, quirks) for n in names]
+    return [column_term(scope, table.columns[n], False, quirks) for n in names]
 
 
 def order_terms(builder: Builder, scope: Scope, text: Optional[str], aliases: dict[str, str]
@@ -147,7 +147,7 @@ def order_terms(builder: Builder, scope: Scope, text: Optional[str], aliases: di
         if all(term.name != t.name for t in terms):
             terms.append(term)
     present = {t.name for t in terms}
-    terms.extend(t for t in _key_terms(scope, builder.quirks) if t.name not in present)
+    terms.extend(t for t in key_terms(scope, builder.quirks) if t.name not in present)
     return terms
 
 
@@ -170,8 +170,8 @@ def _term(builder: Builder, scope: Scope, item: OrderItem) -> Term:
     if column.kind is Kind.IMAGE:
         raise refuse(f"Ordering by '{column.name}' is not supported.")
     if column.kind.is_lookup:
-        return _lookup_term(builder, scope, column, item.descending)
-    return _column_term(scope, column, item.descending, builder.quirks)
+        return lookup_term(builder, scope, column, item.descending)
+    return column_term(scope, column, item.descending, builder.quirks)
 
 
 def order_sql(terms: Sequence[Term]) -> str:
@@ -213,22 +213,31 @@ class Cookie:
 _SAFE = "-_.!*()"
 
 
-def _lower_quote(text: str) -> str:
+def _lower_quote(text: str, safe: str = _SAFE) -> str:
     """Percent-encoding with lower-case hex digits, as the service writes it."""
-    return re.sub(r"%[0-9A-F]{2}", lambda m: m.group().lower(), percent_quote(text, safe=_SAFE))
+    return re.sub(r"%[0-9A-F]{2}", lambda m: m.group().lower(), percent_quote(text, safe=safe))
 
 
-def make_token(terms: Sequence[Term], first: Sequence[Any], last: Sequence[Any], page: int,
-               extra: Optional[dict[str, str]] = None, tracking: bool = False) -> str:
-    """``$skiptoken`` that leads to the page after ``page`` (sheet 2.5). ``first``, ``last``: the
-    raw order values of the page's ends."""
+def twice_quoted(text: str, safe: str = _SAFE) -> str:
+    return _lower_quote(_lower_quote(text, safe), safe)
+
+
+def inner_cookie(terms: Sequence[Term], first: Sequence[Any], last: Sequence[Any], page: int,
+                 extra: Optional[dict[str, str]] = None) -> str:
+    """``<cookie page="1"><name last=".." first=".." />...</cookie>`` of one page (sheet 2.5).
+    ``first``, ``last``: the raw order values of the page's ends."""
     elements = []
     for term, low, high in zip(terms, first, last):
         elements.append(f"<{term.name}{_end('last', term, high)}{_end('first', term, low)} />")
     for name, value in (extra or {}).items():
         elements.append(f"<{name} last={quoteattr(value)} first={quoteattr(value)} />")
-    inner = f'<cookie page="{page}">{"".join(elements)}</cookie>'
-    twice = _lower_quote(_lower_quote(inner))
+    return f'<cookie page="{page}">{"".join(elements)}</cookie>'
+
+
+def make_token(terms: Sequence[Term], first: Sequence[Any], last: Sequence[Any], page: int,
+               extra: Optional[dict[str, str]] = None, tracking: bool = False) -> str:
+    """``$skiptoken`` that leads to the page after ``page`` (sheet 2.5)."""
+    twice = twice_quoted(inner_cookie(terms, first, last, page, extra))
     return (f"%3Ccookie%20pagenumber=%22{page + 1}%22%20pagingcookie=%22{twice}%22%20"
             f"istracking=%22{tracking}%22%20/%3E")
 
@@ -276,15 +285,19 @@ def read_token(token: str, terms: Sequence[Term], extra: Sequence[str] = ()) -> 
         inner = ElementTree.fromstring(unquote(outer.get("pagingcookie", "")))
     except ElementTree.ParseError:
         raise bad_cookie() from None
+    last = read_cookie(inner, terms, extra)
+    rest = {e.tag: e.get("last", "") for e in list(inner)[len(terms):]}
+    return Cookie(int(outer.get("pagenumber", "2")), last, rest, outer.get("istracking") == "True")
+
+
+def read_cookie(inner: ElementTree.Element, terms: Sequence[Term], extra: Sequence[str] = ()
+                ) -> list[Any]:
+    """Order values of the last row seen; the columns must be those of this query's order."""
     elements = list(inner)
     if [e.tag for e in elements] != [t.name for t in terms] + list(extra):
         raise refuse("The order by columns of the query differ from those of the paging cookie.",
                      "0x80041129")
-    last: list[Any] = []
-    for element, term in zip(elements, terms):
-        last.append(_read_end(element, term))
-    rest = {e.tag: e.get("last", "") for e in elements[len(terms):]}
-    return Cookie(int(outer.get("pagenumber", "2")), last, rest, outer.get("istracking") == "True")
+    return [_read_end(element, term) for element, term in zip(elements, terms)]
 
 
 def _read_end(element: ElementTree.Element, term: Term) -> Any:

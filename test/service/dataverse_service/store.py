@@ -13,6 +13,7 @@ import random
 import sqlite3
 import time
 import uuid
+import zlib
 from typing import Any, Callable, Iterable, Iterator, Optional
 
 from . import collation, computed, values
@@ -60,6 +61,7 @@ class Store:
                                   cached_statements=1024)
         self.db.create_function("dv_like", 2, collation.like, deterministic=True)
         self.db.create_function("dv_fold", 1, self._fold, deterministic=True)
+        self.db.create_function("dv_shuffle", -1, _shuffle, deterministic=True)
         # A crash of this process may lose rows; nothing here outlives a test run by promise.
         for pragma in ("journal_mode=MEMORY", "synchronous=OFF", "temp_store=MEMORY",
                        "cache_size=-200000"):
@@ -313,6 +315,11 @@ class Store:
             self.db.execute(f"RELEASE {name}")
         finally:
             self._depth -= 1
+
+
+def _shuffle(*values: Any) -> int:
+    """A number that says nothing about its arguments: the order of rows that have none."""
+    return zlib.crc32(repr(values).encode())
 
 
 def _quoted(names: Iterable[str]) -> str:

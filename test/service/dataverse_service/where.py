@@ -306,7 +306,7 @@ class Builder:
                        negated: bool) -> Sql:
         check_operator(column, op)
         stored = self.operand(column, literal, op)
-        if isinstance(stored, _Outside):
+        if isinstance(stored, Outside):
             return self._negatable(self._decimal_between(op, scope, column, stored), scope, negated,
                                    self.quirks.ne_null)
         if column.kind.is_text and self.quirks.eq_wildcards == "honoured" and op in ("eq", "ne") \
@@ -328,7 +328,7 @@ class Builder:
     def _two_valued(self, text: str) -> str:
         return f"COALESCE({text}, 0)" if self.quirks.ne_null == "returned" else text
 
-    def _decimal_between(self, op: str, scope: Scope, column: Column, stored: "_Outside") -> Sql:
+    def _decimal_between(self, op: str, scope: Scope, column: Column, stored: "Outside") -> Sql:
         """A constant with more fraction digits than any stored value lies between two of them."""
         target = scope.column(values.compare_column(column))
         if op == "eq":
@@ -468,7 +468,7 @@ class Builder:
         self.count_condition()
         column = self._function_column(scope, parameters["PropertyName"])
         given = [_parameter(name, p, parameters[p]) for p in function.parameters]
-        sql = function.compile(_FunctionCall(self, name, scope, column), *given)
+        sql = function.compile(FunctionCall(self, name, scope, column), *given)
         return self._negatable(sql, scope, False, "")
 
     def _function_column(self, scope: Scope, name: Any) -> Column:
@@ -548,7 +548,7 @@ def _no_signature(name: str) -> Fault:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Outside:
+class Outside:
     """A decimal finer than storage; ``floor`` is the sort key of the next storable value below."""
 
     floor: str
@@ -565,7 +565,7 @@ def _stored(column: Column, value: Any, quirks: Any) -> Any:
         number = Decimal(value)
         floor = number.quantize(_TWELFTH, context=_FINE) if number.is_finite() else number
         key = values.sort_key(f"{floor:f}")
-        return key if floor == number else _Outside(key)
+        return key if floor == number else Outside(key)
     if kind is Kind.DATETIME and isinstance(value, str) and column.behavior != "DateOnly":
         return odata.parse_datetime(value)
     if kind.is_text:
@@ -667,7 +667,7 @@ MINUTE = 60_000_000
 _EPOCH = datetime.datetime(1970, 1, 1)
 
 
-class _FunctionCall(NamedTuple):
+class FunctionCall(NamedTuple):
     builder: Builder
     name: str
     scope: Scope
@@ -686,7 +686,7 @@ class Function(NamedTuple):
     compile: Callable[..., Sql]
 
 
-def _in(call: _FunctionCall, items: tuple[Any, ...], negative: bool = False) -> Sql:
+def _in(call: FunctionCall, items: tuple[Any, ...], negative: bool = False) -> Sql:
     quirks = call.builder.quirks
     if call.column.kind is Kind.IMAGE:
         raise call.wrong_column()
@@ -697,7 +697,7 @@ def _in(call: _FunctionCall, items: tuple[Any, ...], negative: bool = False) -> 
     if quirks.in_counts == "each":
         call.builder.count_condition(len(items) - 1)
     read = [listed(call.column, item, quirks) for item in items]
-    found = [v for v in read if not isinstance(v, _Outside)]
+    found = [v for v in read if not isinstance(v, Outside)]
     marks = ",".join("?" * len(found))
     if not negative:
         return Sql(f"({call.target} IN ({marks}))", tuple(found))
@@ -707,7 +707,7 @@ def _in(call: _FunctionCall, items: tuple[Any, ...], negative: bool = False) -> 
     return Sql(f"({text})", tuple(found))
 
 
-def _between(call: _FunctionCall, items: tuple[Any, ...], negative: bool = False) -> Sql:
+def _between(call: FunctionCall, items: tuple[Any, ...], negative: bool = False) -> Sql:
     """Inclusive at both ends."""
     if len(items) != 2:
         raise refuse("Between takes two values.", "0x80040203")
@@ -716,8 +716,8 @@ def _between(call: _FunctionCall, items: tuple[Any, ...], negative: bool = False
             or values.edm(column) == "Edm.Guid":
         raise call.wrong_column()
     low, high = (listed(column, item, call.builder.quirks) for item in items)
-    above = "> ?" if isinstance(low, _Outside) else ">= ?"
-    low, high = (v.floor if isinstance(v, _Outside) else v for v in (low, high))
+    above = "> ?" if isinstance(low, Outside) else ">= ?"
+    low, high = (v.floor if isinstance(v, Outside) else v for v in (low, high))
     text = f"({call.target} {above} AND {call.target} <= ?)"
     if negative:
         text = f"(NOT {text})"
@@ -726,7 +726,7 @@ def _between(call: _FunctionCall, items: tuple[Any, ...], negative: bool = False
     return Sql(text, (low, high))
 
 
-def _contain_values(call: _FunctionCall, items: tuple[Any, ...], negative: bool = False) -> Sql:
+def _contain_values(call: FunctionCall, items: tuple[Any, ...], negative: bool = False) -> Sql:
     """Multi-select columns: any of the values (sheet 2.3.6, 2.10)."""
     if call.column.kind is not Kind.MULTISELECT:
         raise call.wrong_column()
@@ -747,7 +747,7 @@ def _contain_values(call: _FunctionCall, items: tuple[Any, ...], negative: bool 
     return Sql(text, wanted)
 
 
-def _contains(call: _FunctionCall, text: str) -> Sql:
+def _contains(call: FunctionCall, text: str) -> Sql:
     """Needs a full-text index, which only ``kbarticle`` has."""
     if call.scope.table.name != "kbarticle" or not call.column.kind.is_text:
         raise call.wrong_column()
@@ -766,7 +766,7 @@ def _day_of(micros: int) -> str:
     return (_EPOCH + datetime.timedelta(microseconds=micros)).date().isoformat()
 
 
-def _range(call: _FunctionCall, low: Optional[int], high: Optional[int]) -> Sql:
+def _range(call: FunctionCall, low: Optional[int], high: Optional[int]) -> Sql:
     """``low <= column < high`` in microseconds; for a DateOnly column on its days."""
     if call.column.kind is not Kind.DATETIME:
         raise call.wrong_column()
@@ -803,7 +803,7 @@ def _shift(moment: datetime.datetime, unit: str, number: int) -> datetime.dateti
         return datetime.datetime.min if number < 0 else datetime.datetime.max
 
 
-def _clock(call: _FunctionCall) -> tuple[datetime.datetime, datetime.datetime]:
+def _clock(call: FunctionCall) -> tuple[datetime.datetime, datetime.datetime]:
     call.builder.volatile = True
     now = _EPOCH + datetime.timedelta(microseconds=call.builder.ctx.store.now())
     return now, now.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -811,7 +811,7 @@ def _clock(call: _FunctionCall) -> tuple[datetime.datetime, datetime.datetime]:
 
 def _days(first: int, last: int) -> Callable[..., Sql]:
     """Whole days counted from today."""
-    def compile(call: _FunctionCall) -> Sql:
+    def compile(call: FunctionCall) -> Sql:
         today = _micros(_clock(call)[1])
         return _range(call, today + first * DAY, today + (last + 1) * DAY)
     return compile
@@ -819,7 +819,7 @@ def _days(first: int, last: int) -> Callable[..., Sql]:
 
 def _week(offset: int) -> Callable[..., Sql]:
     """Weeks begin on Sunday."""
-    def compile(call: _FunctionCall) -> Sql:
+    def compile(call: FunctionCall) -> Sql:
         today = _clock(call)[1]
         start = _micros(today) - (today.isoweekday() % 7) * DAY + offset * 7 * DAY
         return _range(call, start, start + 7 * DAY)
@@ -827,7 +827,7 @@ def _week(offset: int) -> Callable[..., Sql]:
 
 
 def _months(offset: int, size: int) -> Callable[..., Sql]:
-    def compile(call: _FunctionCall) -> Sql:
+    def compile(call: FunctionCall) -> Sql:
         today = _clock(call)[1]
         if size == 12:
             today = today.replace(month=1)
@@ -839,7 +839,7 @@ def _months(offset: int, size: int) -> Callable[..., Sql]:
 _TIME_UNITS = ("minutes", "hours")
 
 
-def _check_unit(call: _FunctionCall, unit: str, number: int) -> None:
+def _check_unit(call: FunctionCall, unit: str, number: int) -> None:
     if unit in _TIME_UNITS and call.column.behavior == "DateOnly":
         raise call.wrong_column()  # sheet 2.3.6
     if number <= 0:
@@ -848,7 +848,7 @@ def _check_unit(call: _FunctionCall, unit: str, number: int) -> None:
 
 def _last(unit: str) -> Callable[..., Sql]:
     """From the start of the day so many units ago until now."""
-    def compile(call: _FunctionCall, number: int) -> Sql:
+    def compile(call: FunctionCall, number: int) -> Sql:
         _check_unit(call, unit, number)
         now, today = _clock(call)
         start = _shift(now if unit in _TIME_UNITS else today, unit, -number)
@@ -858,7 +858,7 @@ def _last(unit: str) -> Callable[..., Sql]:
 
 def _next(unit: str) -> Callable[..., Sql]:
     """From now until the end of the day so many units ahead."""
-    def compile(call: _FunctionCall, number: int) -> Sql:
+    def compile(call: FunctionCall, number: int) -> Sql:
         _check_unit(call, unit, number)
         now, today = _clock(call)
         if unit in _TIME_UNITS:
@@ -868,7 +868,7 @@ def _next(unit: str) -> Callable[..., Sql]:
 
 
 def _older(unit: str) -> Callable[..., Sql]:
-    def compile(call: _FunctionCall, number: int) -> Sql:
+    def compile(call: FunctionCall, number: int) -> Sql:
         _check_unit(call, unit, number)
         now, today = _clock(call)
         start = _shift(now if unit in _TIME_UNITS else today, unit, -number)
@@ -876,7 +876,7 @@ def _older(unit: str) -> Callable[..., Sql]:
     return compile
 
 
-def _on(call: _FunctionCall, text: str, before: bool = False, after: bool = False) -> Sql:
+def _on(call: FunctionCall, text: str, before: bool = False, after: bool = False) -> Sql:
     """Whole days in the caller's zone."""
     try:
         moment = odata.parse_datetime(text)
@@ -889,7 +889,7 @@ def _on(call: _FunctionCall, text: str, before: bool = False, after: bool = Fals
 # Identity
 
 
-def _ids(call: _FunctionCall, ids: list[str], negative: bool = False) -> Sql:
+def _ids(call: FunctionCall, ids: list[str], negative: bool = False) -> Sql:
     if values.edm(call.column) != "Edm.Guid":
         raise call.wrong_column()
     text = f"{call.target} IN ({','.join('?' * len(ids))})"
@@ -922,13 +922,13 @@ def _teams(ctx: Context) -> list[str]:
 
 def _identity(*sources: Callable[[Context], list[str]], negative: bool = False
               ) -> Callable[..., Sql]:
-    def compile(call: _FunctionCall) -> Sql:
+    def compile(call: FunctionCall) -> Sql:
         ids = [i for source in sources for i in source(call.builder.ctx)]
         return _ids(call, ids, negative)
     return compile
 
 
-def _language(call: _FunctionCall) -> Sql:
+def _language(call: FunctionCall) -> Sql:
     if call.column.kind is not Kind.INTEGER:
         raise call.wrong_column()
     return Sql(f"({call.target} = 1033)")
