@@ -11,11 +11,14 @@
 #include "fmgr.h"
 #include "foreign/fdwapi.h"
 
+#include "exec/analyze.h"
+#include "exec/convert.h"
 #include "exec/explain.h"
 #include "exec/import.h"
 #include "exec/modify.h"
 #include "exec/scan.h"
 #include "plan/modify_plan.h"
+#include "plan/rel.h"
 #include "plan/scan_plan.h"
 
 PG_MODULE_MAGIC;
@@ -50,7 +53,11 @@ static const FdwRoutine routine = {
 	.ExplainForeignScan = dataverseExplainForeignScan,
 	.ExplainForeignModify = dataverseExplainForeignModify,
 	.ImportForeignSchema = dataverseImportForeignSchema,
+	.AnalyzeForeignTable = dataverseAnalyzeForeignTable,
 };
+
+/* What the planner borrows from the executor's wing, which it does not see. */
+const DvOperandText dv_rel_operand_text = dv_convert_operand;
 
 DV_FUNCTION(dataverse_fdw_handler)
 {

@@ -8,17 +8,18 @@ from pathlib import Path
 
 from harness.bench import Bench
 from harness.machine import facts
-from harness.page import write_pages
+from harness.page import pages, write_pages
 
 _SCENARIOS = Path(__file__).parent / "scenarios"
+_PUBLISHED = Path(__file__).resolve().parents[1] / "docs" / "bench"
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--state", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--out", type=Path)
     parser.add_argument("--scenario", action="append", default=[])
     parser.add_argument("--rows", type=int)
     parser.add_argument("--repeat", type=int)
@@ -46,8 +47,13 @@ def main() -> None:
             results.append(scenario.run(bench))
         finally:
             bench.close()
-    for path in write_pages(options.out, results, facts(), quick=options.quick):
-        print(path, file=sys.stderr)
+    out = options.out or (None if options.quick and not options.write else _PUBLISHED)
+    if out is None:
+        for _, text in pages(results, facts(), quick=options.quick, suffixes=("md",)):
+            print(text)
+        return
+    for path in write_pages(out, results, facts(), quick=options.quick):
+        print(f"wrote {path}", file=sys.stderr)
     for result in results:
         for target in result.targets:
             print(target.line())

@@ -151,8 +151,13 @@ SELECT sent('i = 1 OR (txt = ''a'' AND memo <> ''b'')');
 SELECT sent('NOT (i = 1 OR day = ''2024-01-31'')');
 SELECT sent('NOT (i = 1 AND txt = ''a'')');
 SELECT sent('i = 1 AND (day IS NULL OR flag)');
--- never sent
+-- labels: their value goes out; which one is asked when the scan begins
 SELECT sent('choice_label = ''Retail''');
+SELECT sent('choice_label IN (''Retail'', ''Services'')');
+SELECT sent('i = 1 OR choice_label = ''Retail''');
+SELECT sent('choice_label <> ''Retail''');
+SELECT sent('choice_label LIKE ''R%''');
+-- never sent
 SELECT sent('choices @> ARRAY[1]');
 SELECT sent('untyped = ''a''');
 SELECT sent('i = big');

@@ -106,7 +106,8 @@ pack_filter(const DvFilter *filter)
 	packed = lappend(packed, pack_text(filter->property));
 	packed = lappend(packed, pack_text(filter->logical));
 	packed = lappend(packed, pack_int(filter->type));
-	return lappend(packed, pack_int(filter->slot));
+	packed = lappend(packed, pack_int(filter->slot));
+	return lappend(packed, pack_int(filter->label));
 }
 
 static DvFilter *
@@ -127,6 +128,7 @@ unpack_filter(List *packed)
 	filter->logical = read_text(&reader);
 	filter->type = read_int(&reader);
 	filter->slot = read_int(&reader);
+	filter->label = read_int(&reader) != 0;
 	read_end(&reader);
 
 	filter->nargs = list_length(args);

@@ -62,10 +62,9 @@ def markdown(page: str, results: list[Result], facts: dict[str, str], quick: boo
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def write_pages(out: Path, results: list[Result], facts: dict[str, str], *,
-                quick: bool) -> Iterator[Path]:
-    """One page for reading, one for writing; yields what was written."""
-    out.mkdir(parents=True, exist_ok=True)
+def pages(results: list[Result], facts: dict[str, str], *, quick: bool,
+          suffixes: Sequence[str] = ("md", "json", "svg")) -> Iterator[tuple[str, str]]:
+    """File name and text: one page for reading, one for writing."""
     for page in _TITLES:
         of_page = [result for result in results if result.page == page]
         if not of_page:
@@ -77,7 +76,14 @@ def write_pages(out: Path, results: list[Result], facts: dict[str, str], *,
                                indent=1, ensure_ascii=False) + "\n",
             "svg": chart.draw([bars for result in of_page for bars in result.bars]),
         }
-        for suffix, text in texts.items():
-            path = out / f"{page}.{suffix}"
-            path.write_text(text)
-            yield path
+        for suffix in suffixes:
+            yield f"{page}.{suffix}", texts[suffix]
+
+
+def write_pages(out: Path, results: list[Result], facts: dict[str, str], *,
+                quick: bool) -> Iterator[Path]:
+    """Writes them into a directory; yields what was written."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name, text in pages(results, facts, quick=quick):
+        (out / name).write_text(text)
+        yield out / name

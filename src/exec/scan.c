@@ -32,6 +32,7 @@
 #include "exec/bulk.h"
 #include "exec/chain.h"
 #include "exec/convert.h"
+#include "exec/labels.h"
 #include "exec/request.h"
 #include "exec/scan.h"
 
@@ -41,7 +42,7 @@ typedef struct Operand
 	Expr *expr;
 	ExprState *state;
 	Oid typid;
-	DvType type; /* of the column */
+	const DvFilter *leaf; /* whose column it is compared with */
 } Operand;
 
 typedef struct DvScan
@@ -74,21 +75,20 @@ typedef struct DvScan
  * Begin.
  */
 
-/* The type of the column that a slot is compared with. */
-static bool
-find_slot_type(const DvFilter *filter, int slot, DvType *type)
+/* The leaf that a slot belongs to, or NULL. */
+static const DvFilter *
+find_slot(const DvFilter *filter, int slot)
 {
 	if (filter->kind == DV_FILTER_LEAF && filter->slot == slot)
-	{
-		*type = filter->type;
-		return true;
-	}
+		return filter;
 	for (int i = 0; i < filter->nargs; i++)
 	{
-		if (find_slot_type(filter->args[i], slot, type))
-			return true;
+		const DvFilter *leaf = find_slot(filter->args[i], slot);
+
+		if (leaf != NULL)
+			return leaf;
 	}
-	return false;
+	return NULL;
 }
 
 static void
@@ -107,7 +107,9 @@ prepare_operands(DvScan *scan, ForeignScanState *node, List *exprs)
 		operand->state = ExecInitExpr(operand->expr, (PlanState *) node);
 		operand->typid = exprType((Node *) operand->expr);
 		/* A slot that the sendable part has dropped is never looked at. */
-		if (scan->plan->filter == NULL || !find_slot_type(scan->plan->filter, slot, &operand->type))
+		if (scan->plan->filter != NULL)
+			operand->leaf = find_slot(scan->plan->filter, slot);
+		if (operand->leaf == NULL)
 			operand->state = NULL;
 	}
 }
@@ -170,6 +172,23 @@ dataverseBeginForeignScan(ForeignScanState *node, int eflags)
  * A run: values, addresses, chain.
  */
 
+/*
+ * Labels are mapped to values with the service's help; without it (EXPLAIN)
+ * the slot stays open.
+ */
+static DvValue *
+operand_value(DvScan *scan, const Operand *operand, Datum value, bool isnull)
+{
+	const DvFilter *leaf = operand->leaf;
+
+	if (!leaf->label)
+		return dv_convert_comparand(value, isnull, operand->typid, leaf->type);
+	if (scan->service == NULL)
+		return NULL;
+	return dv_labels_values(scan->service, scan->table->table_name, leaf->logical, leaf->type,
+							dv_convert_comparand(value, isnull, operand->typid, DV_TYPE_STRING));
+}
+
 /* The slots' values in the current context; those not wanted are NULL. */
 static DvValue **
 evaluate(DvScan *scan, ForeignScanState *node, bool (*known)(const Operand *, EState *))
@@ -186,7 +205,7 @@ evaluate(DvScan *scan, ForeignScanState *node, bool (*known)(const Operand *, ES
 		if (operand->state == NULL || (known != NULL && !known(operand, node->ss.ps.state)))
 			continue;
 		value = ExecEvalExprSwitchContext(operand->state, econtext, &isnull);
-		values[i] = dv_convert_comparand(value, isnull, operand->typid, operand->type);
+		values[i] = operand_value(scan, operand, value, isnull);
 	}
 	return values;
 }

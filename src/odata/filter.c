@@ -150,6 +150,17 @@ dv_filter_leaf(DvFilterOp op, const char *property, const char *logical, DvType 
 }
 
 DvFilter *
+dv_filter_label(const char *property, const char *logical, DvType type, int slot)
+{
+	DvFilter *leaf = dv_filter_leaf(DV_OP_IN, property, logical, type, slot);
+
+	if (!dv_type_is_choice(type) && type != DV_TYPE_BOOLEAN)
+		leaf->exactness = DV_NONE;
+	leaf->label = true;
+	return dv_filter_weaken(leaf);
+}
+
+DvFilter *
 dv_filter_weaken(DvFilter *filter)
 {
 	DvFilter *copy;
@@ -1092,6 +1103,8 @@ bind_leaf(const DvFilter *leaf, const DvValue *const *values, int nvalues)
 	if (leaf->slot >= nvalues || values[leaf->slot] == NULL)
 		return bound_leaf(leaf, leaf->op, NULL);
 	value = values[leaf->slot];
+	if (value->unknown)
+		return dv_filter_constant(true);
 	if (leaf->op == DV_OP_DISTINCT || leaf->op == DV_OP_NOT_DISTINCT)
 		return bind_distinct(leaf, value);
 	if (value->isnull)

@@ -70,6 +70,7 @@ typedef struct DvValue
 	int nitems; /* array: elements that are not null */
 	char **items;
 	bool has_null; /* array: an element was null (matters to NOT IN) */
+	bool unknown;  /* cannot be told: its leaf, a superset, is not sent */
 } DvValue;
 
 typedef struct DvFilter
@@ -89,6 +90,8 @@ typedef struct DvFilter
 								 * differ from property (sheet 2.3.6) */
 	DvType type;
 	int slot;             /* operand number, -1 for none */
+	bool label;           /* operands are labels of a choice: whoever fills the slot
+						   * maps them to values first */
 	DvValue *value;       /* set by dv_filter_bind, else NULL */
 	const char *function; /* set by dv_filter_bind: startswith, endswith or
 								 * contains; a static string */
@@ -97,6 +100,13 @@ typedef struct DvFilter
 /* Leaf; its class follows from type and op. A DV_NONE leaf is still a node. */
 extern DvFilter *dv_filter_leaf(DvFilterOp op, const char *property, const char *logical,
 								DvType type, int slot);
+
+/*
+ * A list of a choice's (or boolean's) labels: IN with "label" set.  A superset,
+ * since labels are the caller's language and may change under a cached
+ * mapping: the label itself is compared again here.
+ */
+extern DvFilter *dv_filter_label(const char *property, const char *logical, DvType type, int slot);
 extern DvFilter *dv_filter_constant(bool value);
 extern DvFilter *dv_filter_and(DvFilter *a, DvFilter *b);
 extern DvFilter *dv_filter_or(DvFilter *a, DvFilter *b);

@@ -2,8 +2,8 @@
  * rel.c
  *	  What we know of a foreign table while planning, and what reading it costs.
  *
- * Planning asks the service nothing: sizes come from ANALYZE's figures where
- * there are any, else from a round number.  Costs are postgres_fdw's two
+ * Planning asks the service nothing, unless use_remote_estimate says so: sizes
+ * come from ANALYZE's figures where there are any, else from a round number.  Costs are postgres_fdw's two
  * figures, start-up and per row sent, plus what further pages add; they are
  * meant to make PostgreSQL prefer few rows sent and few requests, not to
  * predict seconds.
@@ -14,14 +14,19 @@
 
 #include <math.h>
 
+#include "miscadmin.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/restrictinfo.h"
 
 #include "plan/rel.h"
+#include "remote/estimate.h"
 
 /* Rows assumed for a table never analyzed. */
 #define DEFAULT_ROWS 10000.0
+
+/* Comparisons that the service takes in one query (sheet 2.3.1). */
+#define CONDITIONS_MAX 500
 
 static DvRelClause *
 translate_restriction(const DvTable *table, Index relid, RestrictInfo *rinfo)
@@ -85,22 +90,162 @@ sent_conditions(const DvRel *dvrel)
 	return result;
 }
 
+/*
+ * Asking the service (use_remote_estimate).
+ */
+
+/* Conditions that are known while planning, and those that are not. */
+typedef struct Question
+{
+	DvFilter *filter; /* bound; NULL for none */
+	List *others;     /* RestrictInfo *: to be judged by selectivity */
+	List *others_sent;
+} Question;
+
+/* The type of the column that a slot is compared with; false when the filter has no such slot. */
+static bool
+slot_type(const DvFilter *filter, int slot, DvType *type)
+{
+	if (filter->kind == DV_FILTER_LEAF && filter->slot == slot)
+	{
+		*type = filter->type;
+		return true;
+	}
+	for (int i = 0; i < filter->nargs; i++)
+	{
+		if (slot_type(filter->args[i], slot, type))
+			return true;
+	}
+	return false;
+}
+
+/* The sendable part with its values, or NULL when they are not known yet. */
+static DvFilter *
+bind_known(PlannerInfo *root, const DvClause *clause)
+{
+	DvFilter *filter = dv_filter_sendable(clause->filter);
+	int n = list_length(clause->operands);
+	const DvValue **values = palloc0(sizeof(DvValue *) * Max(n, 1));
+	ListCell *lc;
+
+	if (filter == NULL)
+		return NULL;
+	foreach (lc, clause->operands)
+	{
+		int slot = foreach_current_index(lc);
+		Const *value;
+		DvType type;
+
+		if (!slot_type(filter, slot, &type))
+			continue;
+		value = (Const *) estimate_expression_value(root, lfirst(lc));
+		if (!IsA(value, Const))
+			return NULL;
+		values[slot] =
+			dv_rel_operand_text(value->constvalue, value->constisnull, value->consttype, type);
+	}
+	return dv_filter_bind(filter, values, n);
+}
+
+static void
+sort_known(PlannerInfo *root, const DvRel *dvrel, Question *question)
+{
+	ListCell *lc;
+
+	memset(question, 0, sizeof(*question));
+	foreach (lc, dvrel->clauses)
+	{
+		const DvRelClause *clause = lfirst(lc);
+		DvFilter *known = NULL;
+
+		if (clause->clause->filter->exactness != DV_NONE)
+			known = bind_known(root, clause->clause);
+		if (known != NULL)
+		{
+			question->filter = question->filter ? dv_filter_and(question->filter, known) : known;
+			continue;
+		}
+		question->others = lappend(question->others, clause->rinfo);
+		if (clause->clause->filter->exactness != DV_NONE)
+			question->others_sent = lappend(question->others_sent, clause->rinfo);
+	}
+}
+
+/* Rows that the known conditions leave: DV_COUNT_MAX for that or more, -1 unknown. */
+static double
+count_known(Oid userid, const DvRel *dvrel, const DvFilter *filter)
+{
+	StringInfoData text;
+
+	if (filter->kind == DV_FILTER_FALSE)
+		return 0;
+	if (dv_filter_conditions(filter) > CONDITIONS_MAX)
+		return -1;
+	initStringInfo(&text);
+	dv_filter_print(&text, filter);
+	return dv_estimate_filter(userid, dvrel->table, text.data);
+}
+
+/*
+ * Before the usual estimates: the table's size, or the rows that the known
+ * conditions leave when the service can count that far (else -1).  One of the
+ * two is asked for, both only beyond the service's counting.
+ */
+static double
+ask_service(RelOptInfo *rel, const DvRel *dvrel, const Question *question)
+{
+	Oid userid = OidIsValid(rel->userid) ? rel->userid : GetUserId();
+	double total;
+
+	if (question->filter != NULL && question->filter->kind != DV_FILTER_TRUE)
+	{
+		double counted = count_known(userid, dvrel, question->filter);
+
+		if (counted < DV_COUNT_MAX)
+			return counted;
+	}
+	total = dv_estimate_table(userid, dvrel->table);
+	if (total >= 0)
+		rel->tuples = total;
+	return -1;
+}
+
+static double
+times_selectivity(PlannerInfo *root, RelOptInfo *rel, double rows, List *clauses)
+{
+	return clamp_row_est(rows *
+						 clauselist_selectivity(root, clauses, rel->relid, JOIN_INNER, NULL));
+}
+
 static void
 estimate_rows(PlannerInfo *root, RelOptInfo *rel, DvRel *dvrel)
 {
+	Question question = {0};
+	double counted = -1;
+
 	/* -1: never analyzed */
 	if (rel->tuples < 0 || (rel->tuples == 0 && rel->pages == 0))
 		rel->tuples = DEFAULT_ROWS;
 
-	set_baserel_size_estimates(root, rel);
 	dvrel->single_row = names_one_row(dvrel);
+	if (dvrel->table->settings.remote_estimate && !dvrel->single_row)
+	{
+		sort_known(root, dvrel, &question);
+		counted = ask_service(rel, dvrel, &question);
+		rel->tuples = Max(rel->tuples, counted);
+	}
+	set_baserel_size_estimates(root, rel);
 	if (dvrel->single_row)
 		rel->rows = Min(rel->rows, 1);
-	dvrel->remote_rows =
-		clamp_row_est(rel->tuples * clauselist_selectivity(root, sent_conditions(dvrel), rel->relid,
-														   JOIN_INNER, NULL));
+	if (counted >= 0)
+		rel->rows = times_selectivity(root, rel, counted, question.others);
+
 	if (dvrel->single_row)
 		dvrel->remote_rows = 1;
+	else if (counted >= 0)
+		dvrel->remote_rows = times_selectivity(root, rel, counted, question.others_sent);
+	else
+		dvrel->remote_rows = times_selectivity(root, rel, rel->tuples, sent_conditions(dvrel));
 	dvrel->remote_rows = Max(dvrel->remote_rows, rel->rows);
 }
 

@@ -43,4 +43,11 @@ extern DvClause *dv_rel_clause(const RelOptInfo *rel, RestrictInfo *rinfo);
  */
 extern DvCost dv_rel_cost(PlannerInfo *root, const RelOptInfo *rel, double sent, List *checked);
 
+/*
+ * A value as an operand of a condition, in literal.h's text forms.  The
+ * executor's affair; dataverse_fdw.c, which sees both wings, says which function.
+ */
+typedef DvValue *(*DvOperandText)(Datum value, bool isnull, Oid typid, DvType type);
+extern const DvOperandText dv_rel_operand_text;
+
 #endif /* DV_PLAN_REL_H */

@@ -137,6 +137,30 @@ collation_ok(Oid collation)
 	return !OidIsValid(collation) || get_collation_isdeterministic(collation);
 }
 
+/*
+ * A label column compared with a label: the choice compared with its value.
+ * Which value that is, is asked when the scan begins.
+ */
+static DvFilter *
+walk_label(Walk *walk, DvFilterOp op, Expr *column_expr, Expr *operand)
+{
+	const DvColumn *label = dv_translate_column(walk->table, walk->relid, column_expr);
+	const DvColumn *choice;
+	DvFilter *leaf;
+
+	if (label == NULL || label->label_of == NULL || (op != DV_OP_EQ && op != DV_OP_IN))
+		return NULL;
+	choice = dv_table_column_logical(walk->table, label->label_of);
+	if (choice == NULL || !is_operand(walk, operand))
+		return NULL;
+	leaf = dv_filter_label(choice->property, choice->logical, choice->type,
+						   list_length(walk->operands));
+	if (leaf->exactness == DV_NONE)
+		return NULL;
+	add_operand(walk, operand);
+	return leaf;
+}
+
 static DvFilter *
 walk_comparison(Walk *walk, Oid function, Oid collation, List *args)
 {
@@ -144,6 +168,7 @@ walk_comparison(Walk *walk, Oid function, Oid collation, List *args)
 	Expr *left;
 	Expr *right;
 	DvColumn *column;
+	DvFilter *leaf;
 
 	if (row == NULL || list_length(args) != 2 || !collation_ok(collation))
 		return untranslatable();
@@ -153,6 +178,9 @@ walk_comparison(Walk *walk, Oid function, Oid collation, List *args)
 		return operand_leaf(walk, row->op, column, right);
 	if ((column = shippable_column(walk, right)) != NULL)
 		return operand_leaf(walk, row->commuted, column, left);
+	if ((leaf = walk_label(walk, row->op, left, right)) != NULL ||
+		(leaf = walk_label(walk, row->commuted, right, left)) != NULL)
+		return leaf;
 	return untranslatable();
 }
 
@@ -161,10 +189,14 @@ walk_array_comparison(Walk *walk, ScalarArrayOpExpr *node)
 {
 	DvFilterOp op = dv_shipping_array(get_opcode(node->opno), node->useOr);
 	DvColumn *column = shippable_column(walk, linitial(node->args));
+	DvFilter *leaf;
 
-	if (op == DV_OP_COUNT || column == NULL || !collation_ok(node->inputcollid))
+	if (op == DV_OP_COUNT || !collation_ok(node->inputcollid))
 		return untranslatable();
-	return operand_leaf(walk, op, column, lsecond(node->args));
+	if (column != NULL)
+		return operand_leaf(walk, op, column, lsecond(node->args));
+	leaf = walk_label(walk, op, linitial(node->args), lsecond(node->args));
+	return leaf != NULL ? leaf : untranslatable();
 }
 
 /* IS DISTINCT FROM; IS NOT DISTINCT FROM is its NOT. The node's operator is the type's =. */
@@ -310,6 +342,9 @@ is_short_list(Walk *walk, const DvFilter *leaf)
 	Const *array = list_nth(walk->operands, leaf->slot);
 	ArrayType *value;
 
+	/* one label is a list of the few values that carry it */
+	if (!OidIsValid(get_element_type(exprType((Node *) array))))
+		return true;
 	if (!IsA(array, Const))
 		return false;
 	if (array->constisnull)

@@ -22,7 +22,6 @@
 
 #include "compat.h"
 
-#include "access/parallel.h"
 #include "access/xact.h"
 #include "common/hashfn.h"
 #include "foreign/foreign.h"
@@ -102,8 +101,8 @@ recall(const Question *question, double *rows)
 
 	open_cache();
 	answer = hash_search(answers, question, HASH_FIND, NULL);
-	if (answer == NULL || TimestampDifferenceExceeds(answer->at, GetCurrentTimestamp(),
-													 DV_ESTIMATE_SECONDS * 1000))
+	if (answer == NULL ||
+		TimestampDifferenceExceeds(answer->at, GetCurrentTimestamp(), DV_ESTIMATE_SECONDS * 1000))
 		return false;
 	*rows = answer->rows;
 	return true;
@@ -246,10 +245,7 @@ swallow_error(MemoryContext context)
 
 	MemoryContextSwitchTo(context);
 	error = CopyErrorData();
-	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-		error->sqlerrcode == ERRCODE_OUT_OF_MEMORY ||
-		ERRCODE_TO_CATEGORY(error->sqlerrcode) ==
-			ERRCODE_TO_CATEGORY(ERRCODE_ADMIN_SHUTDOWN))
+	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
 		PG_RE_THROW();
 	FlushErrorState();
 	elog(DEBUG1, "no estimate from the service: %s", error->message);

@@ -36,6 +36,7 @@ typedef struct DvSettings
 	int fetch_size;  /* rows per page, 1..5000 */
 	int batch_size;  /* rows per bulk request */
 	int concurrency; /* requests in flight, 1..52 */
+	bool remote_estimate;
 	double startup_cost;
 	double tuple_cost;
 	bool updatable;

@@ -158,6 +158,11 @@ def _check_method(request: Request, column: Column, method: str) -> None:
         if request.ctx.quirks.countdistinct == "refused":
             raise refuse("The aggregation method 'countdistinct' is not supported.")
         return
+    check_types(column, method)
+
+
+def check_types(column: Column, method: str) -> None:
+    """Which aggregates a column's type takes (sheet 2.9)."""
     numeric = column.kind in _NUMERIC
     ordered = numeric or column.kind in (Kind.DATETIME, Kind.STRING, Kind.MEMO)
     if not (ordered if method in ("min", "max") else numeric):
@@ -171,7 +176,7 @@ def finish_count(plan: Plan, state: State) -> Optional[str]:
 def _finish_sum(plan: Plan, state: State) -> Optional[str]:
     if not state.count:
         return None
-    return _number(plan.column, state.total)
+    return number(plan.column, state.total)
 
 
 def _finish_average(plan: Plan, state: State) -> Optional[str]:
@@ -184,7 +189,7 @@ def _finish_average(plan: Plan, state: State) -> Optional[str]:
         return str(quotient if state.total >= 0 else -quotient)
     if plan.column.kind is Kind.DOUBLE:
         return values.double_text(state.total / state.count)
-    return _number(plan.column, _EXACT.divide(state.total, Decimal(state.count)))
+    return number(plan.column, _EXACT.divide(state.total, Decimal(state.count)))
 
 
 def _finish_best(plan: Plan, state: State) -> Optional[str]:
@@ -202,7 +207,7 @@ FINISH = {"sum": _finish_sum, "average": _finish_average, "min": _finish_best,
            "max": _finish_best, "countdistinct": _finish_distinct}
 
 
-def _number(column: Optional[Column], total: Any) -> str:
+def number(column: Optional[Column], total: Any) -> str:
     assert column is not None
     if column.kind is Kind.DOUBLE:
         return values.double_text(total)
@@ -299,7 +304,7 @@ def _render(request: Request, groups: Sequence[Group], aggregates: Sequence[Plan
     for place, plan in reversed(list(enumerate(aggregates))):
         texts = [plan.finish(plan, entry[1][place]) for entry in result]
         if plan.method == "sum" and ctx.quirks.sum_of_nothing == "zero":
-            texts = [t if t is not None else _number(plan.column, 0) for t in texts]
+            texts = [t if t is not None else number(plan.column, 0) for t in texts]
         layers.append([aggregate_fragment(request, plan, t) for t in texts])
     for index in reversed(range(len(groups))):
         group = groups[index]

@@ -195,8 +195,6 @@ class Joins:
     def named(self, name: str) -> Source:
         """A link by its alias, or by its table where it has none."""
         source = self.by_name.get(name)
-        if source is None and name == self.root.body.name:
-            source = self.root
         if source is None:
             raise fault("0x8004110A", f"LinkEntity with name or alias {name} is not found")
         return source

@@ -1,6 +1,6 @@
 """GET of rows: collections, single rows, counts and the paths below a row (sheet 1.5, 1.6, 2).
 
-$apply lives in ``apply``, change tracking in ``tracking``.
+$apply lives in ``apply``, FetchXML in ``fetch``, change tracking in ``tracking``.
 """
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import base64
 import dataclasses
 from typing import Any, Optional, Union
 
-from . import address, apply, expand, odata, paging, render, tracking, values
+from . import address, apply, expand, fetch, odata, paging, render, tracking, values
 from .core import Column, Context, Fault, Kind, Response, Table
+from .fetchwhere import FetchBuilder
 from .render import Rows, quote
 from .request import MAX_COUNT, Request, page_response, preference_headers
-from .where import Sql, collection_nav, leads_to_principal, refuse, single_nav, target_condition
+from .where import Builder, Sql, collection_nav, leads_to_principal, refuse, single_nav, target_condition
 
 #: Options that any data request may carry (sheet 8).
 COMMON = frozenset({"tag"})
@@ -20,9 +21,8 @@ COLLECTION = COMMON | {"$select", "$filter", "$orderby", "$top", "$count", "$exp
                        "$skiptoken", "$deltatoken", "fetchXml", "savedQuery", "userQuery", "sql"}
 COUNT = COMMON | {"$filter", "$deltatoken"}
 SINGLE = COMMON | {"$select", "$expand"}
-#: Forms of retrieval that this service does not do yet (sheet 2.11, 2.12).
-LATER = {"fetchXml": "FetchXML", "savedQuery": "Saved queries", "userQuery": "User queries",
-         "sql": "SQL queries"}
+#: Forms of retrieval that this service does not do yet (sheet 2.11).
+LATER = {"sql": "SQL queries"}
 
 RowRef = Union[str, tuple[str, str]]
 
@@ -35,7 +35,8 @@ def _open(ctx: Context, table: Table, raw_query: str, allowed: frozenset[str],
     query = odata.parse_query(raw_query)
     elastic = table.table_type == "Elastic"
     odata.check_options(query, allowed | {"partitionId"} if elastic else allowed)
-    request = Request(ctx, table, path or table.set_name, query)
+    builder = FetchBuilder if fetch.wanted(query) else Builder
+    request = Request(ctx, table, path or table.set_name, query, builder)
     if parent is not None:
         request.conditions.append(parent.condition(request.scope.alias))
     return request
@@ -65,6 +66,8 @@ def collection(ctx: Context, table: Table, raw_query: str, *, path: Optional[str
     for name, what in LATER.items():
         if name in query.options:
             raise refuse(f"{what}: not implemented by this service.", "0x80040315", 501)
+    if fetch.wanted(query):
+        return fetch.answer(request, _wants_count(request))
     if "$apply" in query.options:
         return apply.answer(request)
     if tracking.wanted(request):

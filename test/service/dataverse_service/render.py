@@ -31,6 +31,13 @@ def etag_text(table: Table, version: Optional[int]) -> str:
     return f'W/"{version or 0}"'
 
 
+def etag_fragments(table: Table, versions: Sequence[Optional[int]]) -> list[str]:
+    """``"@odata.etag":"W/..."`` of every row."""
+    if table.table_type == "Elastic":
+        return [f'"@odata.etag":{quote(etag_text(table, v))}' for v in versions]
+    return [f'"@odata.etag":"W/\\"{v or 0}\\""' for v in versions]
+
+
 def etag(table: Table, row: dict[str, Any]) -> str:
     """The etag of a row in storage form."""
     return etag_text(table, row.get("versionnumber"))
@@ -233,11 +240,7 @@ class Rows:
         if self.etags:
             versions = (self.values("versionnumber") if "versionnumber" in self._index
                         else [None] * self.length)
-            if self.table.table_type == "Elastic":
-                layers.append(
-                    [f'"@odata.etag":{quote(etag_text(self.table, v))}' for v in versions])
-            else:
-                layers.append([f'"@odata.etag":"W/\\"{v or 0}\\""' for v in versions])
+            layers.append(etag_fragments(self.table, versions))
         for field in self.fields:
             name = field.column.name
             targets = self.values(name + "__t") if name + "__t" in self._index else None

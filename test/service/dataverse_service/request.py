@@ -1,7 +1,7 @@
 """One GET on a table under way: its conditions, its SQL, its envelope (sheet 2.1, 2.7)."""
 from __future__ import annotations
 
-from typing import Any, Optional, Sequence
+from typing import Any, Callable, Optional, Sequence
 
 from . import expand, odata
 from .address import Ref
@@ -20,12 +20,13 @@ METADATA_VERSION = "Microsoft.Dynamics.CRM.globalmetadataversion"
 class Request:
     """Collects what a query is made of and runs it."""
 
-    def __init__(self, ctx: Context, table: Table, path: str, query: Query):
+    def __init__(self, ctx: Context, table: Table, path: str, query: Query,
+                 builder: Callable[[Context], Builder] = Builder):
         self.ctx = ctx
         self.table = table
         self.path = path  #: relative to the service root, for links
         self.query = query
-        self.builder = Builder(ctx)
+        self.builder = builder(ctx)
         self.scope: Scope = self.builder.scope(table)
         self.expands: tuple[Expand, ...] = ()
         self.conditions: list[Sql] = []
@@ -149,13 +150,16 @@ def envelope_annotations(ctx: Context, count: Optional[int]) -> list[str]:
 def page_response(request: Request, context: str, texts: Sequence[str], *,
                   next_link: Optional[str] = None, delta_link: Optional[str] = None,
                   count: Optional[int] = None, counted: bool = False,
-                  tracked: bool = False, paged: bool = True) -> Response:
-    """The envelope of a collection (sheet 2.1.1); ``paged``: the wish for a page size counted."""
+                  tracked: bool = False, paged: bool = True,
+                  annotations: Sequence[str] = ()) -> Response:
+    """The envelope of a collection (sheet 2.1.1); ``paged``: the wish for a page size counted;
+    ``annotations``: further members of it."""
     ctx = request.ctx
     parts = [f'"@odata.context":{quote(f"{ctx.base}/$metadata#{context}")}']
     if counted and count is not None:
         parts.append(f'"@odata.count":{min(count, MAX_COUNT)}')
     parts.extend(envelope_annotations(ctx, count))
+    parts.extend(annotations)
     parts.append(f'"value":[{",".join(texts)}]')
     if next_link is not None:
         parts.append(f'"@odata.nextLink":{quote(next_link)}')

@@ -5,6 +5,7 @@ rows of a larger N are those of a smaller one.
 """
 from __future__ import annotations
 
+import json
 import uuid
 from decimal import Decimal
 from typing import Any, Callable, Iterable, Optional
@@ -114,6 +115,7 @@ def _environment(store: Store, client_id: str) -> None:
         })
     _solutions(store)
     _messages(store)
+    _views(store)
 
 
 def _user(store: Store, name: str, first: str, last: str, disabled: bool, client_id: str) -> None:
@@ -164,6 +166,26 @@ def _messages(store: Store) -> None:
                 "secondaryobjecttypecode": "none", "availability": 0,
                 "iscustomprocessingstepallowed": True, "isvisible": True,
             })
+
+
+#: The view that every table of accounts opens with.
+ACTIVE_ACCOUNTS = stable_id("savedquery", "Active Accounts")
+_ACTIVE_ACCOUNTS_XML = (
+    '<fetch version="1.0" output-format="xml-platform" mapping="logical"><entity name="account">'
+    '<attribute name="name"/><attribute name="primarycontactid"/><attribute name="telephone1"/>'
+    '<order attribute="name"/><filter type="and"><condition attribute="statecode" operator="eq" '
+    'value="0"/></filter><link-entity name="contact" from="contactid" to="primarycontactid" '
+    'link-type="outer" alias="accountprimarycontactidcontactcontactid" visible="false">'
+    '<attribute name="emailaddress1"/></link-entity></entity></fetch>'
+)
+
+
+def _views(store: Store) -> None:
+    _put(store, "savedquery", {
+        "savedqueryid": ACTIVE_ACCOUNTS, "name": "Active Accounts", "returnedtypecode": "account",
+        "querytype": 0, "isdefault": True, "ismanaged": True, "statecode": 0, "statuscode": 1,
+        "fetchxml": _ACTIVE_ACCOUNTS_XML,
+    })
 
 
 # --- demo data ------------------------------------------------------------------------------------
@@ -276,9 +298,12 @@ _NUMERIC = (Kind.INTEGER, Kind.BIGINT, Kind.DECIMAL, Kind.MONEY, Kind.DOUBLE)
 
 
 def figures(store: Store, table: Table) -> dict[str, Any]:
-    """Row count, and exact sum, min, max and count of every numeric column, as text."""
+    """Row count; exact sum, min, max and count of every numeric column, and but for the sum of
+    every date, as text."""
     found: dict[str, Any] = {"count": store.count(table), "columns": {}}
     for column in table.columns.values():
+        if column.kind is Kind.DATETIME and not column.attribute_of:
+            found["columns"][column.name] = _date_figures(store, table, column)
         if column.kind not in _NUMERIC or column.attribute_of:
             continue
         # A double counts as the decimal it is shown as.
@@ -291,6 +316,15 @@ def figures(store: Store, table: Table) -> dict[str, Any]:
             "max": str(max(numbers)) if numbers else None,
         }
     return found
+
+
+def _date_figures(store: Store, table: Table, column: Column) -> dict[str, Any]:
+    """As they stand on the wire; storage orders as time does."""
+    name = column.name
+    count, least, greatest = store.execute(
+        f'SELECT count("{name}"), min("{name}"), max("{name}") FROM "{table.name}"').fetchone()
+    return {"count": count, "min": json.loads(values.to_json(column, least)),
+            "max": json.loads(values.to_json(column, greatest))}
 
 
 def _exact_sum(numbers: Iterable[Decimal]) -> Decimal:

@@ -788,6 +788,42 @@ def _sdkmessagefilter() -> Table:
     )
 
 
+def _savedquery() -> Table:
+    """Views everybody sees (sheet 2.11). Read-only here: their XML is not checked when written."""
+    return make_table(
+        "savedquery", "savedqueries", "SavedQuery", "View", 1039, "savedqueryid", "name",
+        [
+            primary_id("SavedQueryId", "View"),
+            text("Name", "Name", 200, required="SystemRequired"),
+            memo("Description", "Description", 2000),
+            entity_name("ReturnedTypeCode", "Entity Name", required="SystemRequired"),
+            memo("FetchXml", "FetchXml", 1073741823),
+            integer("QueryType", "Query Type", low=-2147483648, required="SystemRequired"),
+            flag("IsDefault", "Default View"),
+            flag("IsManaged", "State", ("Unmanaged", "Managed"), **_FIXED),
+            audit(), active_inactive(),
+        ],
+        bulk=frozenset(), read_only=True, change_tracking=False, is_private=True,
+    )
+
+
+def _userquery() -> Table:
+    """Views of one user (sheet 2.11)."""
+    return make_table(
+        "userquery", "userqueries", "UserQuery", "Saved View", 4230, "userqueryid", "name",
+        [
+            primary_id("UserQueryId", "Saved View"),
+            text("Name", "Name", 200, required="SystemRequired"),
+            memo("Description", "Description", 2000),
+            entity_name("ReturnedTypeCode", "Returned Type Code", required="SystemRequired"),
+            memo("FetchXml", "FetchXml", 1073741823, required="SystemRequired"),
+            integer("QueryType", "Query Type", low=-2147483648, required="SystemRequired"),
+            owned(), audit(), active_inactive(),
+        ],
+        bulk=frozenset(), change_tracking=False, is_private=True,
+    )
+
+
 def _custom(name: str, display: str, primary_id_schema: str, *columns: Any) -> list[Any]:
     """A custom table's own columns and those the platform adds."""
     return [primary_id(primary_id_schema, display), *columns, owned(), audit(), active_inactive()]
@@ -1085,7 +1121,7 @@ def build_model() -> Model:
     made = [
         _account(), _contact(), _opportunity(), _task(), _incident(), _systemuser(), _team(),
         _transactioncurrency(), _businessunit(), _organization(), _solution(), _solutioncomponent(),
-        _sdkmessage(), _sdkmessagefilter(), _geo_country(), _geo_subdivision(), _geo_indicator(),
+        _sdkmessage(), _sdkmessagefilter(), _savedquery(), _userquery(), _geo_country(), _geo_subdivision(), _geo_indicator(),
         _geo_note(), _contoso_sensordata(), _sample_everything(),
     ]
     tables = {table.name: table for table in made}

@@ -5,7 +5,7 @@ import collections
 
 import pytest
 
-from dataverse_service import app, collation, demo, seed
+from dataverse_service import app, collation, demo, seed, values
 from dataverse_service.core import Kind, Quirks
 from dataverse_service.tables import metadata_id
 
@@ -202,3 +202,18 @@ def test_figures_are_exact(store):
     assert Fraction(money["sum"]) == exact
     assert figures["columns"]["sample_integer"]["count"] == len(
         [v for v in column(store, "sample_everything", "sample_integer") if v is not None])
+
+
+def test_figures_of_dates_are_those_on_the_wire(store):
+    figures = seed.figures(store, store.model.tables["sample_everything"])
+    found = figures["columns"]
+    dates = [c.name for c in store.model.tables["sample_everything"].columns.values()
+             if c.kind is Kind.DATETIME]
+    assert dates and set(dates) <= set(found)
+    for name in dates:
+        present = [v for v in column(store, "sample_everything", name) if v is not None]
+        assert found[name]["count"] == len(present)
+        if present:
+            assert found[name]["min"] <= found[name]["max"]
+    instants = [v for v in column(store, "sample_everything", "createdon") if v is not None]
+    assert found["createdon"]["max"] == values.moment_text(max(instants))
