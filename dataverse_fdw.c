@@ -15,11 +15,14 @@
 #include "exec/convert.h"
 #include "exec/explain.h"
 #include "exec/import.h"
+#include "exec/keyjoin.h"
 #include "exec/modify.h"
 #include "exec/scan.h"
+#include "plan/keyjoin_plan.h"
 #include "plan/modify_plan.h"
 #include "plan/rel.h"
 #include "plan/scan_plan.h"
+#include "plan/upper_plan.h"
 
 PG_MODULE_MAGIC;
 
@@ -29,6 +32,7 @@ static const FdwRoutine routine = {
 	/* reading */
 	.GetForeignRelSize = dataverseGetForeignRelSize,
 	.GetForeignPaths = dataverseGetForeignPaths,
+	.GetForeignUpperPaths = dataverseGetForeignUpperPaths,
 	.GetForeignPlan = dataverseGetForeignPlan,
 	.BeginForeignScan = dataverseBeginForeignScan,
 	.IterateForeignScan = dataverseIterateForeignScan,
@@ -58,6 +62,13 @@ static const FdwRoutine routine = {
 
 /* What the planner borrows from the executor's wing, which it does not see. */
 const DvOperandText dv_rel_operand_text = dv_convert_operand;
+
+void
+_PG_init(void)
+{
+	dv_keyjoin_init();
+	dv_keyjoin_plan_init();
+}
 
 DV_FUNCTION(dataverse_fdw_handler)
 {

@@ -17,6 +17,7 @@ _PUBLISHED = Path(__file__).resolve().parents[1] / "docs" / "bench"
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--state", type=Path, required=True)
+    parser.add_argument("--load", type=float, default=0.0)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--out", type=Path)
@@ -47,12 +48,13 @@ def main() -> None:
             results.append(scenario.run(bench))
         finally:
             bench.close()
+    machine = {**facts(), "load before": f"{options.load:.1f}"}
     out = options.out or (None if options.quick and not options.write else _PUBLISHED)
     if out is None:
-        for _, text in pages(results, facts(), quick=options.quick, suffixes=("md",)):
+        for _, text in pages(results, machine, quick=options.quick, suffixes=("md",)):
             print(text)
         return
-    for path in write_pages(out, results, facts(), quick=options.quick):
+    for path in write_pages(out, results, machine, quick=options.quick):
         print(f"wrote {path}", file=sys.stderr)
     for result in results:
         for target in result.targets:

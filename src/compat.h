@@ -14,11 +14,13 @@
 
 /*
  * Before 16, extensions export every symbol and PGDLLEXPORT is empty.  We
- * build with hidden visibility everywhere, so it has to mean something.
+ * build with hidden visibility everywhere, so it has to mean something.  Nor
+ * does fmgr.h declare the function called at load.
  */
 #if PG_VERSION_NUM < 160000
 #undef PGDLLEXPORT
 #define PGDLLEXPORT __attribute__((visibility("default")))
+extern PGDLLEXPORT void _PG_init(void);
 #endif
 
 /* An SQL-callable function: exported, with its info record. Use: DV_FUNCTION(name) { ... } */
@@ -58,6 +60,26 @@
 #else
 #define dv_create_foreignscan_path(root, rel, rows, startup, total, pathkeys, outer)               \
 	create_foreignscan_path(root, rel, NULL, rows, startup, total, pathkeys, outer, NULL, NIL)
+#endif
+
+#if PG_VERSION_NUM >= 180000
+#define dv_create_foreign_upper_path(root, rel, target, rows, startup, total, outer)               \
+	create_foreign_upper_path(root, rel, target, rows, 0, startup, total, NIL, outer, NIL, NIL)
+#elif PG_VERSION_NUM >= 170000
+#define dv_create_foreign_upper_path(root, rel, target, rows, startup, total, outer)               \
+	create_foreign_upper_path(root, rel, target, rows, startup, total, NIL, outer, NIL, NIL)
+#else
+#define dv_create_foreign_upper_path(root, rel, target, rows, startup, total, outer)               \
+	create_foreign_upper_path(root, rel, target, rows, startup, total, NIL, outer, NIL)
+#endif
+
+/* GROUP BY and DISTINCT without what is redundant: since 16. */
+#if PG_VERSION_NUM >= 160000
+#define dv_group_clause(root) ((root)->processed_groupClause)
+#define dv_distinct_clause(root) ((root)->processed_distinctClause)
+#else
+#define dv_group_clause(root) ((root)->parse->groupClause)
+#define dv_distinct_clause(root) ((root)->parse->distinctClause)
 #endif
 
 /* 18 replaced a path key's strategy number. */
@@ -105,6 +127,13 @@
 	(OidIsValid(DV_RESULT_RTE(rinfo, estate)->checkAsUser)                                         \
 		 ? DV_RESULT_RTE(rinfo, estate)->checkAsUser                                               \
 		 : GetUserId())
+#endif
+
+/* 18 counts the disabled nodes below a path; before, they are in its cost. */
+#if PG_VERSION_NUM >= 180000
+#define dv_path_inherit_disabled(path, child) ((path)->disabled_nodes = (child)->disabled_nodes)
+#else
+#define dv_path_inherit_disabled(path, child) ((void) (path), (void) (child))
 #endif
 
 /* Where ExplainPropertyText and its kind are declared; 18 split them off. */

@@ -148,7 +148,8 @@ pack_sortkeys(List *sortkeys)
 	{
 		DvSortKey *key = lfirst(lc);
 
-		packed = lappend(packed, list_make2(pack_text(key->property), pack_int(key->descending)));
+		packed = lappend(packed, list_make4(pack_text(key->property), pack_int(key->descending),
+											pack_int(key->nullable), pack_int(key->nulls_first)));
 	}
 	return packed;
 }
@@ -166,6 +167,8 @@ unpack_sortkeys(List *packed)
 
 		key->property = read_text(&reader);
 		key->descending = read_int(&reader) != 0;
+		key->nullable = read_int(&reader) != 0;
+		key->nulls_first = read_int(&reader) != 0;
 		read_end(&reader);
 		sortkeys = lappend(sortkeys, key);
 	}
@@ -188,6 +191,7 @@ dv_handoff_pack_scan(const DvScanPlan *plan)
 	packed = lappend(packed, pack_int64(plan->limit));
 	packed = lappend(packed, pack_int(plan->exact_limit));
 	packed = lappend(packed, pack_int(plan->page_size));
+	packed = lappend(packed, pack_int(plan->key_param));
 	Assert(equal(stringToNode(nodeToString(packed)), packed));
 	return packed;
 }
@@ -209,8 +213,135 @@ dv_handoff_unpack_scan(List *packed)
 	plan->limit = read_int64(&reader);
 	plan->exact_limit = read_int(&reader) != 0;
 	plan->page_size = read_int(&reader);
+	plan->key_param = read_int(&reader);
 	read_end(&reader);
 	Assert(equal(dv_handoff_pack_scan(plan), packed));
+	return plan;
+}
+
+/* What a plan of an aggregate begins with; a scan's begins with a number. */
+#define AGGREGATE_MARK "aggregate"
+
+static List *
+pack_query(const DvAggregateQuery *query)
+{
+	return list_make4(pack_filter(query->filter), pack_int(query->distinct),
+					  list_copy(query->methods), list_copy(query->attnums));
+}
+
+static DvAggregateQuery *
+unpack_query(List *packed)
+{
+	Reader reader = {packed, 0};
+	DvAggregateQuery *query = palloc0(sizeof(DvAggregateQuery));
+
+	query->filter = unpack_filter(read_cell(&reader));
+	query->distinct = read_int(&reader);
+	query->methods = read_cell(&reader);
+	query->attnums = read_cell(&reader);
+	read_end(&reader);
+	return query;
+}
+
+static List *
+pack_output(const DvAggregateOutput *output)
+{
+	return list_make5(pack_int(output->kind), pack_int(output->query), pack_int(output->item),
+					  pack_int(output->scale), pack_int((int) output->typid));
+}
+
+static DvAggregateOutput *
+unpack_output(List *packed)
+{
+	Reader reader = {packed, 0};
+	DvAggregateOutput *output = palloc0(sizeof(DvAggregateOutput));
+
+	output->kind = read_int(&reader);
+	output->query = read_int(&reader);
+	output->item = read_int(&reader);
+	output->scale = read_int(&reader);
+	output->typid = (Oid) read_int(&reader);
+	read_end(&reader);
+	return output;
+}
+
+List *
+dv_handoff_pack_aggregate(const DvAggregatePlan *plan)
+{
+	List *queries = NIL;
+	List *outputs = NIL;
+	List *packed = NIL;
+	ListCell *lc;
+
+	foreach (lc, plan->queries)
+		queries = lappend(queries, pack_query(lfirst(lc)));
+	foreach (lc, plan->outputs)
+		outputs = lappend(outputs, pack_output(lfirst(lc)));
+	packed = lappend(packed, pack_text(AGGREGATE_MARK));
+	packed = lappend(packed, pack_int((int) plan->relid));
+	packed = lappend(packed, pack_text(plan->entity_set));
+	packed = lappend(packed, pack_int(plan->grouped));
+	packed = lappend(packed, list_copy(plan->groups));
+	packed = lappend(packed, queries);
+	packed = lappend(packed, outputs);
+	packed = lappend(packed, pack_int(plan->partition));
+	packed = lappend(packed, pack_text(psprintf("%.17g", plan->share)));
+	Assert(equal(stringToNode(nodeToString(packed)), packed));
+	return packed;
+}
+
+DvAggregatePlan *
+dv_handoff_unpack_aggregate(List *packed)
+{
+	Reader reader = {packed, 0};
+	DvAggregatePlan *plan = palloc0(sizeof(DvAggregatePlan));
+	ListCell *lc;
+
+	(void) read_text(&reader);
+	plan->relid = (Oid) read_int(&reader);
+	plan->entity_set = read_text(&reader);
+	plan->grouped = read_int(&reader) != 0;
+	plan->groups = read_cell(&reader);
+	foreach (lc, (List *) read_cell(&reader))
+		plan->queries = lappend(plan->queries, unpack_query(lfirst(lc)));
+	foreach (lc, (List *) read_cell(&reader))
+		plan->outputs = lappend(plan->outputs, unpack_output(lfirst(lc)));
+	plan->partition = read_int(&reader);
+	plan->share = strtod(read_text(&reader), NULL);
+	read_end(&reader);
+	Assert(equal(dv_handoff_pack_aggregate(plan), packed));
+	return plan;
+}
+
+bool
+dv_handoff_is_aggregate(const List *packed)
+{
+	return packed != NIL && linitial(packed) != NULL && IsA(linitial(packed), String);
+}
+
+List *
+dv_handoff_pack_key_join(const DvKeyJoinPlan *plan)
+{
+	List *packed = NIL;
+
+	packed = lappend(packed, pack_int(plan->join));
+	packed = lappend(packed, pack_int((int) plan->equality));
+	packed = lappend(packed, pack_int((int) plan->collation));
+	Assert(equal(stringToNode(nodeToString(packed)), packed));
+	return packed;
+}
+
+DvKeyJoinPlan *
+dv_handoff_unpack_key_join(List *packed)
+{
+	Reader reader = {packed, 0};
+	DvKeyJoinPlan *plan = palloc0(sizeof(DvKeyJoinPlan));
+
+	plan->join = read_int(&reader);
+	plan->equality = (Oid) read_int(&reader);
+	plan->collation = (Oid) read_int(&reader);
+	read_end(&reader);
+	Assert(equal(dv_handoff_pack_key_join(plan), packed));
 	return plan;
 }
 

@@ -11,6 +11,7 @@
 #define DV_HANDOFF_H
 
 #include "nodes/pg_list.h"
+#include "odata/apply.h"
 #include "odata/filter.h"
 
 /* One sort key as sent. */
@@ -18,6 +19,8 @@ typedef struct DvSortKey
 {
 	char *property;
 	bool descending;
+	bool nullable;    /* the first key only: nulls are a request of their own */
+	bool nulls_first; /* where they go then */
 } DvSortKey;
 
 typedef struct DvScanPlan
@@ -36,10 +39,91 @@ typedef struct DvScanPlan
 								 * when exact_limit */
 	bool exact_limit; /* conditions EXACT and order sent: $top allowed */
 	int page_size;
+	int key_param; /* n when a key join gives the values of $n, slot n - 1, run by
+								 * run; 0 for none */
 } DvScanPlan;
 
 extern List *dv_handoff_pack_scan(const DvScanPlan *plan);
 extern DvScanPlan *dv_handoff_unpack_scan(List *packed);
+
+/* One request of a pushed aggregate: some of the rows, grouped. */
+typedef struct DvAggregateQuery
+{
+	DvFilter *filter; /* unbound; NULL for all rows */
+	int distinct;     /* attribute that is a further group, whose values are counted
+						   * here; 0 none, and then item 0 counts rows */
+	List *methods;    /* int: DvApplyMethod of each item */
+	List *attnums;    /* int: its attribute; 0 for DV_APPLY_COUNT */
+} DvAggregateQuery;
+
+typedef enum DvAggregateKind
+{
+	DV_AGGREGATE_GROUP, /* the group's value of a column */
+	DV_AGGREGATE_COUNT, /* rows, or distinct values */
+	DV_AGGREGATE_SUM,
+	DV_AGGREGATE_AVG,
+	DV_AGGREGATE_BEST /* least or greatest */
+} DvAggregateKind;
+
+/* One column of the result. */
+typedef struct DvAggregateOutput
+{
+	DvAggregateKind kind;
+	int query; /* where it comes from; of a group: its number */
+	int item;  /* of SUM, AVG, BEST */
+	int scale; /* item, a least value, that shows how many decimals PostgreSQL
+					 * would see; -1 none */
+	Oid typid; /* of the result */
+} DvAggregateOutput;
+
+/*
+ * A pushed aggregate, or DISTINCT.  When there are groups, query 0 counts the
+ * rows of all of them, and a group that is not in its answer does not exist.
+ */
+typedef struct DvAggregatePlan
+{
+	Oid relid;
+	char *entity_set;
+	bool grouped; /* else there is one row, whatever the rows below */
+	List *groups; /* int: attributes */
+	List *queries;
+	List *outputs;
+	int partition; /* attribute by whose ranges too large a request is cut; 0 none */
+	double share;  /* of the table's rows that the condition leaves, about */
+} DvAggregatePlan;
+
+extern List *dv_handoff_pack_aggregate(const DvAggregatePlan *plan);
+extern DvAggregatePlan *dv_handoff_unpack_aggregate(List *packed);
+
+/* Is this what a foreign scan carries that is a pushed aggregate? */
+extern bool dv_handoff_is_aggregate(const List *packed);
+
+/* The custom scan's name, under which the two wings find each other's half of it. */
+#define DV_KEY_JOIN_NAME "Dataverse Key Join"
+
+/* Distinct keys in a batch: one request's worth at first, for a LIMIT above, and at most. */
+#define DV_KEY_JOIN_FIRST 400
+#define DV_KEY_JOIN_KEYS 6400
+
+/* A key join: custom_plans are the outer plan and the foreign scan. */
+typedef struct DvKeyJoinPlan
+{
+	int join;     /* JoinType: inner, left, semi or anti */
+	Oid equality; /* hashable operator: outer key = inner key */
+	Oid collation;
+} DvKeyJoinPlan;
+
+/* Places in custom_exprs; what follows are the other join conditions. */
+typedef enum DvKeyJoinExpr
+{
+	DV_KEY_JOIN_OUTER, /* the key as the outer row has it */
+	DV_KEY_JOIN_INNER, /* and as the foreign row has it */
+	DV_KEY_JOIN_COND,  /* both compared, for EXPLAIN */
+	DV_KEY_JOIN_REST
+} DvKeyJoinExpr;
+
+extern List *dv_handoff_pack_key_join(const DvKeyJoinPlan *plan);
+extern DvKeyJoinPlan *dv_handoff_unpack_key_join(List *packed);
 
 typedef enum DvWriteMode
 {

@@ -5,7 +5,7 @@
 # mismatch ever found is a named case below, run first.
 #
 #     DATAVERSE_SEED=n       the same queries again
-#     DATAVERSE_QUERIES=n    so many for each service, 250 by default
+#     DATAVERSE_QUERIES=n    so many for each service, 400 by default
 use strict;
 use warnings;
 use utf8;
@@ -19,8 +19,10 @@ use RandomQuery;
 binmode $_, ':encoding(UTF-8)' for Test::More->builder->output, Test::More->builder->failure_output;
 
 my $seed = $ENV{DATAVERSE_SEED} // int rand 1_000_000;
-my $queries = $ENV{DATAVERSE_QUERIES} // 250;
-my @tables = qw(account sample_everything);
+my $queries = $ENV{DATAVERSE_QUERIES} // 400;
+my @tables = qw(account sample_everything incident contoso_sensordata odd);
+my %ids = (account => 'accountid', sample_everything => 'sample_everythingid', incident => 'incidentid',
+    contoso_sensordata => 'contoso_sensordataid', odd => 'accountid');
 
 # All the first answers, and all the second ones.
 my %services = (
@@ -70,17 +72,100 @@ my @named = (
             . ' FROM loc.sample_everything l, generate_series(-9, 9) n)) ORDER BY t.sample_integer' ],
     [ 'a long list, sorted and limited', 'SELECT t.sample_integer FROM crm.sample_everything t WHERE t.sample_integer = ANY (ARRAY(SELECT l.sample_integer / 2 + n'
             . ' FROM loc.sample_everything l, generate_series(-9, 9) n)) ORDER BY t.sample_integer DESC LIMIT 7' ],
+    [ 'equality minds case', 'account', q{t.name = 'ZOE' OR t.name = 'zoë' OR t.name = 'fourth coffee (SAMPLE)'} ],
+    [ 'equality minds accents', 'account', q{t.name = 'Zoe' OR t.name = 'cafe muller' OR t.name = 'Café décomposed'} ],
+    [ 'equality minds trailing blanks', 'account', q{t.name = 'Fourth Coffee (sample) ' OR t.name = 'trailing blank' OR t.name = 'trailing blank '} ],
+    [ 'IN minds all three', 'account', q{t.name IN ('zoe', 'ZOE', 'cafe müller', 'trailing blank', 'Fourth Coffee (sample)')} ],
+    [ 'equality and wildcards', 'account', q{t.name = '%' OR t.name = '_' OR t.name = '[Brackets] GmbH' OR t.name = '100% Cotton' OR t.name LIKE 'A[b]%'} ],
+    [ 'IN and wildcards', 'account', q{t.name IN ('%', '_', '[Brackets] GmbH', '100% Cotton', '[a-z]')} ],
+    [ 'brackets in patterns', 'account', q{t.name LIKE '[B%' OR t.name LIKE '%s] G%' OR t.name LIKE '%[%]%'} ],
+    [ 'brackets in a prefix', 'account', q{t.name LIKE '[Brackets%'} ],
+    [ 'brackets in a piece', 'account', q{t.name LIKE '%ackets] %'} ],
+    [ 'escaped wildcards', 'account', q{t.name LIKE '%\%%' OR t.name LIKE '\_' OR t.name LIKE 'x!%' ESCAPE '!'} ],
+    [ 'characters of addresses', 'account', q{t.name IN ('100%25', '+plus', 'a;b,c=d?e@f#g', '<b>&amp;</b>', 'say "hello"', 'O''Neill & Sons') OR t.name LIKE '%=d?e@f#%'} ],
+    [ 'characters beyond the first plane', 'account', qq{t.name LIKE '%\x{1F680}%' OR t.name = '\x{1F600} Emoji \x{1F680} Inc.'} ],
+    [ 'letters that fold in their own way', 'account', q{t.name ILIKE 'STRASSE%' OR t.name ILIKE '%İ%' OR t.name ILIKE 'i%' OR t.name ILIKE 'ISTANBUL'} ],
+    [ 'the empty string and null', 'sample_everything', q{t.sample_keepsempty = '' OR t.sample_name = '' OR t.sample_keepsempty = ' '} ],
+    [ 'the empty string in a list', 'sample_everything', q{t.sample_keepsempty IN ('', 'x') OR t.sample_string IN ('')} ],
+    [ 'null and the empty string', 'sample_everything', q{t.sample_keepsempty IS NULL} ],
+    [ 'not null and the empty string', 'sample_everything', q{t.sample_keepsempty IS NOT NULL} ],
+    [ 'not a prefix', 'account', q{NOT starts_with(t.name, 'Z')} ],
+    [ 'not like', 'account', q{t.name NOT LIKE 'Z%'} ],
+    [ 'not in a list with null', 'sample_everything', q{t.sample_integer NOT IN (100, NULL)} ],
+    [ 'not equal and null', 'sample_everything', q{t.sample_choice <> 1} ],
+    [ 'not between', 'sample_everything', q{t.sample_decimal NOT BETWEEN 0 AND 100000.0000000001} ],
+    [ 'not, of a mixture', 'sample_everything', q{NOT (t.sample_choice = 1 OR t.sample_boolean OR t.sample_date < '2000-06-01')} ],
+    [ 'a fraction between integers', 'sample_everything', q{t.sample_smallinteger < 42.5 AND t.sample_smallinteger > 11.5 AND t.sample_smallinteger <> 20.5} ],
+    [ 'numbers that no column holds', 'sample_everything', q{t.sample_integer < 3000000000 AND t.sample_decimal > '-Infinity' AND (t.sample_money < 'NaN' OR t.sample_bigint > 1e30)} ],
+    [ 'doubles one unit apart', 'sample_everything', q{t.sample_double IN (SELECT l.sample_double FROM loc.sample_everything l) AND t.sample_double <> 0.1 AND t.sample_double < 'NaN'} ],
+    [ 'fractions of seconds', 'sample_everything', q{t.sample_datetime = ANY (ARRAY(SELECT l.sample_datetime + interval '0.5 s' * (l.sample_integer % 2) FROM loc.sample_everything l))} ],
+    [ 'seconds', 'sample_everything', q{t.sample_datetime <= (SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY l.sample_datetime) FROM loc.sample_everything l)} ],
+    [ 'days and the end of days', 'sample_everything', q{t.sample_date < 'infinity' AND t.sample_date > '-infinity' AND t.sample_date <> '10000-01-01'} ],
+    [ 'a day as an instant', 'sample_everything', q{t.createdon >= date '2019-06-15' AND t.createdon < timestamp '2025-10-26 01:30'} ],
+    [ 'ids have an order of their own', 'sample_everything', q{t.sample_guid > '80000000-0000-0000-0000-000000000000'} ],
+    [ 'booleans', 'sample_everything', q{(t.sample_boolean IS NOT TRUE) AND (NOT t.sample_onoff OR t.sample_onoff IS UNKNOWN)} ],
+    [ 'choices sort by value', 'SELECT t.sample_choice FROM crm.sample_everything t WHERE t.sample_choice IS NOT NULL ORDER BY t.sample_choice LIMIT 9' ],
+    [ 'nulls come last', 'SELECT t.sample_choice FROM crm.sample_everything t ORDER BY t.sample_choice LIMIT 70' ],
+    [ 'nulls come first', 'SELECT t.sample_choice FROM crm.sample_everything t ORDER BY t.sample_choice DESC LIMIT 9' ],
+    [ 'states sort by value', 'SELECT t.statecode, t.statuscode FROM crm.sample_everything t ORDER BY t.statecode, t.statuscode' ],
+    [ 'lookups sort by value', 'SELECT t.ownerid FROM crm.sample_everything t ORDER BY t.ownerid' ],
+    [ 'text sorts by its collation', 'SELECT t.name FROM crm.account t ORDER BY t.name LIMIT 20' ],
+    [ 'a collation that calls more equal than the service does', 'odd', q{t.name = 'cafe muller' OR t.name IN ('zoe', 'STRASSE')} ],
+    [ 'a type that rounds', 'odd', q{t.revenue_rounded = ANY (ARRAY(SELECT l.revenue_rounded FROM loc.odd l)) AND t.revenue_double < 1e6} ],
+    [ 'a type that pads', 'odd', q{t.name_char = 'trailing blank' OR t.name_char = 'Zoë   '} ],
     [ 'a long text', 'sample_everything', "t.sample_longstring = repeat('x', 3000) OR t.sample_memo LIKE repeat('y', 2000) || '%'" ],
     [ 'a hyphen and blanks', 'account', q{t.name LIKE '-%' OR t.name LIKE '% ' OR t.name LIKE ' %'} ],
     [ 'the first instant', 'sample_everything', q{t.sample_datetime > '1753-01-01 00:00:00+00' OR t.sample_datetime <= '1753-01-01 00:00:00+00'} ],
-    [ 'sums of limits in a lateral join', 'SELECT k.n, x.id FROM (VALUES (1, 5), (2, 9), (3, 5), (4, 5), (5, NULL)) k(n, v) CROSS JOIN LATERAL '
+    [ 'two tables in one order', 'SELECT u.v FROM (SELECT versionnumber AS v FROM crm.account UNION ALL SELECT versionnumber FROM crm.sample_everything) u'
+            . ' WHERE u.v > 0 ORDER BY u.v DESC LIMIT 25' ],
+    [ 'a parent table, whose columns come in another order', 'SELECT p.name, p.revenue, p.versionnumber FROM crm.parent p WHERE p.versionnumber > 0 AND p.revenue > 1000'
+            . ' ORDER BY p.versionnumber' ],
+    [ 'a parent table, limited', 'SELECT p.versionnumber FROM crm.parent p WHERE p.versionnumber > 0 ORDER BY p.versionnumber LIMIT 4 OFFSET 3' ],
+    [ 'lists in lists', 'sample_everything', "t.sample_smallinteger = ANY ('{{1,2},{3,NULL}}'::int[]) OR t.sample_smallinteger <> ALL ('{{1,2},{3,4}}'::int[])" ],
+    [ 'limits in a lateral join', 'SELECT k.n, x.id FROM (VALUES (1, 5), (2, 9), (3, 5), (4, 5), (5, NULL)) k(n, v) CROSS JOIN LATERAL '
             . '(SELECT t.sample_integer AS id FROM crm.sample_everything t WHERE t.sample_integer > k.v ORDER BY t.sample_integer LIMIT 3) x' ],
 );
+
+# A table written by hand, with types that are not those of IMPORT.
+my $odd = <<'SQL';
+CREATE SCHEMA loc;
+CREATE COLLATION loc.anycase (provider = icu, locale = 'und-u-ks-level1', deterministic = false);
+CREATE DOMAIN loc.whole AS integer;
+CREATE DOMAIN loc.words AS text;
+CREATE FOREIGN TABLE crm.odd (
+    accountid uuid OPTIONS (attribute_type 'Uniqueidentifier'),
+    name text OPTIONS (attribute_type 'String') COLLATE loc.anycase,
+    name_varchar varchar OPTIONS (column_name 'name', attribute_type 'String'),
+    name_short varchar(200) OPTIONS (column_name 'name', attribute_type 'String'),
+    name_char char(200) OPTIONS (column_name 'name', attribute_type 'String'),
+    name_domain loc.words OPTIONS (column_name 'name', attribute_type 'String'),
+    name_c text OPTIONS (column_name 'name', attribute_type 'String') COLLATE "C",
+    number bigint OPTIONS (column_name 'numberofemployees', attribute_type 'Integer'),
+    number_numeric numeric OPTIONS (column_name 'numberofemployees', attribute_type 'Integer'),
+    number_domain loc.whole OPTIONS (column_name 'numberofemployees', attribute_type 'Integer'),
+    number_double float8 OPTIONS (column_name 'numberofemployees', attribute_type 'Integer'),
+    number_text text OPTIONS (column_name 'numberofemployees', attribute_type 'Integer'),
+    number_untold integer OPTIONS (column_name 'numberofemployees'),
+    version_numeric numeric OPTIONS (column_name 'versionnumber', attribute_type 'BigInt'),
+    revenue_rounded numeric(30,2) OPTIONS (column_name 'revenue', attribute_type 'Money'),
+    revenue_double float8 OPTIONS (column_name 'revenue', attribute_type 'Money'),
+    revenue_text text OPTIONS (column_name 'revenue', attribute_type 'Money'),
+    created timestamp OPTIONS (column_name 'createdon', attribute_type 'DateTime'),
+    created_second timestamptz(0) OPTIONS (column_name 'createdon', attribute_type 'DateTime'),
+    created_text text OPTIONS (column_name 'createdon', attribute_type 'DateTime'),
+    industry smallint OPTIONS (column_name 'industrycode', attribute_type 'Picklist'),
+    industry_big bigint OPTIONS (column_name 'industrycode', attribute_type 'Picklist'),
+    industry_text text OPTIONS (column_name 'industrycode', attribute_type 'Picklist'),
+    oneself uuid OPTIONS (column_name '_ownerid_value', attribute_type 'Owner'),
+    hold boolean OPTIONS (column_name 'creditonhold', attribute_type 'Boolean'),
+    hold_text text OPTIONS (column_name 'creditonhold', attribute_type 'Boolean')
+) SERVER crm OPTIONS (table_name 'account', entity_set_name 'accounts', primary_id 'accountid');
+CREATE TABLE crm.parent (versionnumber bigint, revenue numeric, name text);
+SQL
 
 # --- comparing, in the database -------------------------------------------------------------------
 
 my $compare = <<'SQL';
-CREATE SCHEMA loc;
 CREATE TABLE outcome (n int, how text, detail text);
 
 -- Rows as texts, in the order they come; an error is an answer, too.
@@ -148,8 +233,13 @@ SQL
 sub columns
 {
     my ($t, $table) = @_;
-    my @columns = map { my ($name, $type) = split /\|/; { name => $name, type => $type } } split /\n/, $t->query(<<"SQL");
-SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
+    my %base = (varchar => 'text', bpchar => 'text', int2 => 'integer', int4 => 'integer', int8 => 'bigint', float8 => 'double precision',
+        bool => 'boolean', timestamptz => 'timestamp with time zone', timestamp => 'timestamp without time zone', _int4 => 'integer[]');
+    my @columns = map { my ($name, $type, $collation) = split /\|/; { name => $name, type => $base{$type} // $type, collation => $collation } }
+        split /\n/, $t->query(<<"SQL");
+SELECT attname, coalesce(b.typname, d.typname), CASE WHEN NOT collisdeterministic THEN collname END
+  FROM pg_attribute JOIN pg_type d ON d.oid = atttypid LEFT JOIN pg_type b ON b.oid = d.typbasetype
+  LEFT JOIN pg_collation c ON c.oid = attcollation
  WHERE attrelid = 'loc.$table'::regclass AND attnum > 0 ORDER BY attname COLLATE "C"
 SQL
     my $values = join ' UNION ALL ', map {
@@ -167,7 +257,10 @@ sub dollar
     return "\$q\$$_[0]\$q\$";
 }
 
-my $joins_by_key = 'SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off; SET enable_memoize = off;';
+my @joins = qw(enable_hashjoin enable_mergejoin enable_material enable_memoize);
+my @ways = ('enable_nestloop', 'dataverse_fdw.enable_key_join');
+my $joins_by_key = join ' ', map { "SET $_ = off;" } @joins;
+my $joins_at_will = join ' ', map { "RESET $_;" } @joins, @ways;
 
 # Script lines that compare one query.
 sub script
@@ -178,7 +271,9 @@ sub script
 
     return prepared($n, $query, @sides) if $query->{params} && @{ $query->{params} };
     my $compare = "SELECT compare($n, '$query->{kind}', " . join(', ', map { dollar($_) } @sides) . "$whole);\n";
-    return $query->{joins} && $n % 3 ? "$joins_by_key\n${compare}RESET ALL;\n" : $compare;
+    return $compare unless $query->{joins} && $n % 3;
+    # by keys of many rows at once, or row by row
+    return "$joins_by_key SET $ways[$n % 3 - 1] = off;\n$compare$joins_at_will\n";
 }
 
 # A prepared statement with a generic plan, run with each set of values.
@@ -211,6 +306,17 @@ BEGIN
 END $$;
 SQL
 
+# What a session may have set must change no answer.
+my @settings = (
+    "SET TIME ZONE 'UTC'; SET DateStyle = 'ISO, MDY'; SET extra_float_digits = 1;\n",
+    "SET TIME ZONE 'Asia/Kolkata'; SET DateStyle = 'German, DMY'; SET extra_float_digits = -9;\n",
+    "SET TIME ZONE 'America/St_Johns'; SET DateStyle = 'SQL, DMY'; SET extra_float_digits = 0; SET bytea_output = 'escape';\n");
+
+sub settings
+{
+    return 'RESET ALL; SET client_min_messages = error; SET jit = off; ' . $settings[ $_[0] % @settings ];
+}
+
 # --- running ----------------------------------------------------------------------------------------
 
 sub named_query
@@ -224,22 +330,20 @@ sub named_query
 my %sent;
 for my $service (sort keys %services)
 {
-    my $t = DataverseTest->new(rows => 90, quirks => $services{$service}, import => 'account, sample_everything');
+    my $t = DataverseTest->new(rows => 90, quirks => $services{$service}, import => 'account, sample_everything, incident, contoso_sensordata');
 
-    $t->query($compare . "ALTER FOREIGN TABLE crm.account OPTIONS (ADD fetch_size '40');"
+    $t->query("$odd$compare ALTER FOREIGN TABLE crm.account OPTIONS (ADD fetch_size '40');"
         . join '', map { "CREATE TABLE loc.$_ AS SELECT * FROM crm.$_; ANALYZE loc.$_;" } @tables);
+    $t->query('CREATE TABLE loc.parent (LIKE crm.parent); ALTER FOREIGN TABLE crm.account INHERIT crm.parent; ALTER TABLE loc.account INHERIT loc.parent');
     my $random = RandomQuery->new(
         seed => $seed,
-        weights => [qw(account sample_everything sample_everything)],
-        tables => {
-            account => { id => 'accountid', columns => columns($t, 'account') },
-            sample_everything => { id => 'sample_everythingid', columns => columns($t, 'sample_everything') } });
+        weights => [ qw(account account odd incident contoso_sensordata), ('sample_everything') x 5 ],
+        tables => { map { $_ => { id => $ids{$_}, columns => columns($t, $_) } } @tables });
     my @queries = ((map { named_query(@$_) } @named), map { $random->query } 1 .. $queries);
-    my $script = "SET client_min_messages = error; SET jit = off;\n";
+    my $script = '';
     for my $n (0 .. $#queries)
     {
-        $script .= 'SET TIME ZONE ' . RandomQuery::quote((qw(UTC Asia/Kolkata America/St_Johns))[ int($n / 50) % 3 ]) . ";\n"
-            if $n % 50 == 0;
+        $script .= settings($n / 50) if $n % 50 == 0;
         $script .= script($n, $queries[$n]);
     }
     my ($status, undef, $err) = $t->psql($script, timeout => 3000);

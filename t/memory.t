@@ -88,11 +88,12 @@ for my $column (@columns)
 
 # --- a scan
 
-# Peak of a fresh backend at the end of a script, in kB.
+# Peak of a fresh backend at the end of a script, in kB.  The compiler's library
+# is larger than all that is measured here.
 sub peak
 {
     my ($sql) = @_;
-    my @lines = split /\n/, $t->query("SET timezone = 'UTC';\n$sql;\nSELECT $peak");
+    my @lines = split /\n/, $t->query("SET timezone = 'UTC';\nSET jit = off;\n$sql;\nSELECT $peak");
     return ($lines[-1], $lines[0]);
 }
 
@@ -155,7 +156,7 @@ SQL
     return ($after[0] - $before[0], $after[1] - $before[1]);
 }
 
-my ($grown, $bytes) = growth(200, 'SELECT 1', 'SELECT name, revenue FROM crm.account WHERE opendeals = %s LIMIT 20');
+my ($grown, $bytes) = growth(200, 'SELECT 1', 'SELECT name, revenue, %s FROM crm.account LIMIT 20');
 note("200 small queries: RSS +$grown kB, allocated +$bytes bytes");
 cmp_ok($grown, '<', 4 * $mb, '200 small queries do not add 4 MB');
 cmp_ok($bytes, '<', 64 * 1024, '... nor does PostgreSQL keep anything of them');

@@ -140,8 +140,8 @@ $t->fails_like('SELECT count(*) FROM ' . odata('accounts?$apply=groupby((name))'
     '5,000 groups without word of more');
 answers('/accounts', page([ 1, 'two', undef, [ 3.50 ] ]));
 $t->is_query('SELECT string_agg(j::text, \' \') FROM ' . odata('accounts/list'), '1 "two" null [3.5]', 'rows that are no objects');
-answers('/accounts', '{"value":[{"n":1.000000000000000000000000000001,"e":1e2,"n":-0.10}]}');
-$t->is_query('SELECT j FROM ' . odata('accounts?$select=name'), '{"e": 100, "n": -0.10}', 'numbers as they were written');
+answers('/accounts', '{"value":[{"a":1.000000000000000000000000000001,"e":1e2,"n":-0.10}]}');
+$t->is_query('SELECT j FROM ' . odata('accounts?$select=name'), '{"a": 1.000000000000000000000000000001, "e": 100, "n": -0.10}', 'numbers as they were written');
 $t->reset_log;
 
 # --- waiting
@@ -151,6 +151,55 @@ my $seconds = $t->fails_like("SET statement_timeout = '500ms'; SELECT * FROM " .
     qr/57014/, 'a statement that is cancelled while it waits');
 cmp_ok($seconds, '<', 3, '... ends at once');
 $t->reset_log;
+
+# --- FetchXML: rows, pages, requests
+
+$t->reset_log;
+my $names_xml = q{<fetch><entity name='account'><attribute name='name'/><attribute name='revenue'/><order attribute='name'/></entity></fetch>};
+$t->is_query('SELECT count(*), count(DISTINCT j->>\'accountid\'), sum((j->>\'revenue\')::numeric) FROM ' . fetchxml($names_xml),
+    $t->query('SELECT count(*), count(*), sum(revenue) FROM crm.account'), 'FetchXML: all rows of all pages');
+$t->reset_log;
+$t->query("SELECT count(*) FROM dataverse_fetchxml('crm', " . quoted($names_xml) . ')');
+is($t->requests(qr{GET .*/accounts\?fetchXml=}), 3, '... in as many requests as there are pages');
+is($t->requests(qr{RetrieveMetadataChanges}), 1, '... and one for the entity set');
+is($t->requests, 4, '... and no others');
+
+$t->reset_log;
+$t->is_query('SELECT count(*), count(DISTINCT j->>\'accountid\') FROM ' . fetchxml(q{
+    <fetch count='800'><entity name='account'><attribute name='accountid'/>
+      <link-entity name='contact' from='contactid' to='primarycontactid' link-type='outer' alias='c'>
+        <attribute name='fullname'/><order attribute='fullname'/></link-entity></entity></fetch>}), "$rows|$rows",
+    'an order that has no cookie');
+is($t->requests(qr{fetchXml}), 4, '... is paged by numbers');
+
+$t->is_query('SELECT count(*) FROM ' . fetchxml(q{
+    <fetch><entity name='account'><attribute name='name'/><filter><condition attribute='primarycontactid' operator='not-null'/></filter>
+      <link-entity name='contact' from='contactid' to='primarycontactid' alias='c'><attribute name='fullname'/></link-entity>
+      </entity></fetch>}) . ' WHERE j ? \'c.fullname\'',
+    $t->query('SELECT count(*) FROM crm.account a JOIN crm.contact c ON c.contactid = a.primarycontactid WHERE c.fullname IS NOT NULL'),
+    'a join, its columns under their alias');
+$t->is_query('SELECT sum((j->>\'n\')::int), sum((j->>\'total\')::numeric)::numeric(30,4) FROM ' . fetchxml(q{
+    <fetch aggregate='true'><entity name='account'><attribute name='accountid' aggregate='count' alias='n'/>
+      <attribute name='revenue' aggregate='sum' alias='total'/>
+      <attribute name='statecode' groupby='true' alias='s'/></entity></fetch>}),
+    $t->query('SELECT count(*), sum(revenue) FROM crm.account'), 'groups');
+$t->is_query('SELECT count(*) FROM ' . fetchxml(q{<fetch top='7'><entity name='account'><attribute name='name'/></entity></fetch>}),
+    '7', 'a limit');
+$t->is_query('SELECT min(j->>\'accountid\') FROM ' . fetchxml(q{<fetch><entity name='account'><attribute name='name'/>
+    <filter><condition attribute='name' operator='like' value='Straße &amp; S%'/></filter></entity></fetch>}), $id,
+    'letters of all kinds');
+$t->fails_like('SELECT * FROM ' . fetchxml(q{<fetch><entity name='account'><attribute name='nosuch'/></entity></fetch>}),
+    qr/could not read from server "crm".*nosuch/s, 'what the service refuses');
+
+my $values = join '', map { "<value>$_</value>" } split /\n/,
+    $t->query('SELECT accountid FROM crm.account ORDER BY accountid LIMIT 480');
+my $long = qq{<fetch count='300'><entity name='account'><attribute name='name'/><filter>}
+    . qq{<condition attribute='accountid' operator='in'>$values</condition></filter>@{[ ' ' x 2500 ]}</entity></fetch>};
+$t->reset_log;
+$t->is_query('SELECT count(*), count(DISTINCT j->>\'accountid\') FROM ' . fetchxml($long), '480|480', 'a query longer than an address');
+is($t->requests(qr{POST .*/\$batch$}), 2, '... goes in a batch, page by page');
+is($t->requests(qr{fetchXml}), 0, '... and not as an address');
+$t->fails_like('SELECT * FROM ' . fetchxml($long =~ s/<filter>/'<filter>' . ' ' x 20000/er), qr/54\d\d\d.*more than the 65536|more than the 65536/s, 'one too long for that');
 
 # --- FetchXML: paging, by a service made to say so
 
@@ -228,5 +277,13 @@ for my $bad (
 {
     $t->fails_like('SELECT * FROM ' . fetchxml($bad->[0]), $bad->[1], "refused: $bad->[0]");
 }
+
+# --- FetchXML: the other answer to what the documentation leaves open
+
+undef $t;
+$t = DataverseTest->new(rows => 50, import => 'account', quirks => { cookie_page => 'counted', top_and_page => 'page_ignored' });
+$t->is_query('SELECT count(*), count(DISTINCT j->>\'accountid\') FROM ' . fetchxml($query =~ s/ count='2'/ count='20'/r),
+    '50|50', 'pages by their cookies');
+$t->is_query('SELECT count(*) FROM ' . odata('accounts?$select=name&$top=7'), '7', '$top');
 
 done_testing();

@@ -29,7 +29,8 @@ sub sent
     return @sent;
 }
 
-# A statement's answer and the requests it made.
+# A statement's answer and the requests it made: these, so many, or at most so
+# many (a reference to a number).
 sub reads
 {
     my ($sql, $expected, $requests, $name) = @_;
@@ -38,23 +39,30 @@ sub reads
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     $t->is_query($sql, $expected, $name);
     my @sent = sent();
-    ref $requests ? is_deeply(\@sent, $requests, '... by these requests') : is(scalar @sent, $requests, "... by $requests requests");
+    is_deeply(\@sent, $requests, '... by these requests') if ref $requests eq 'ARRAY';
+    cmp_ok(scalar @sent, '<=', $$requests, "... by at most $$requests requests") if ref $requests eq 'SCALAR';
+    is(scalar @sent, $requests, "... by $requests requests") if !ref $requests;
 }
 
 # --- pages
 
-reads('SELECT count(*), count(DISTINCT accountid), count(DISTINCT versionnumber) FROM crm.account',
+# Rows are counted here, not there.
+my $rows_of_account = 'SELECT count(*) FROM (SELECT accountid FROM crm.account OFFSET 0) a';
+reads('SELECT count(*), count(DISTINCT accountid), count(DISTINCT versionnumber) FROM (SELECT accountid, versionnumber FROM crm.account OFFSET 0) a',
     "$rows|$rows|$rows", 4, 'four pages, every row once');
 my $figures = $t->figures('account');
 my ($revenue, $employees) = @{ $figures->{columns} }{qw(revenue numberofemployees)};
 $t->is_query("SELECT count(revenue), sum(revenue) = $revenue->{sum}, min(revenue), max(revenue), sum(numberofemployees) = $employees->{sum} FROM crm.account",
     "$revenue->{count}|t|$revenue->{min}|$revenue->{max}|t", 'the sums are those that the service computes');
-reads("ALTER SERVER crm OPTIONS (SET fetch_size '5000'); SELECT count(*) FROM crm.account; ALTER SERVER crm OPTIONS (SET fetch_size '300')",
+reads("ALTER SERVER crm OPTIONS (SET fetch_size '5000'); $rows_of_account; ALTER SERVER crm OPTIONS (SET fetch_size '300')",
     $rows, [ 'accounts?$select=accountid' ], 'one page');
-reads("ALTER FOREIGN TABLE crm.account OPTIONS (ADD fetch_size '500'); SELECT count(*) FROM crm.account;"
+reads("ALTER FOREIGN TABLE crm.account OPTIONS (ADD fetch_size '500'); $rows_of_account;"
     . 'ALTER FOREIGN TABLE crm.account OPTIONS (DROP fetch_size)', $rows, 2, 'a page size of the table; its last page is full');
 reads('SELECT count(*) FROM crm.account WHERE false', 0, 0, 'nothing to ask for');
 reads(q{SELECT count(*) FROM crm.account WHERE accountnumber = 'nobody has it'}, 0, 1, 'no rows');
+
+$t->faults({ match => { path => 'accounts' }, times => 2, behaviour => 'drip' });
+$t->is_query('SELECT count(*), count(DISTINCT versionnumber) FROM (SELECT versionnumber FROM crm.account OFFSET 0) a', "$rows|$rows", 'pages that come in crumbs');
 
 # --- what is asked for
 
@@ -96,7 +104,7 @@ sub long_list
     my ($expected) = $t->query("SELECT count(*) FROM loc.account WHERE $column = ANY (ARRAY($list))");
 
     $t->reset_log;
-    $t->is_query("SELECT count(*), count(DISTINCT accountid) FROM crm.account WHERE $column = ANY (ARRAY($list))", "$expected|$expected", $name);
+    $t->is_query("SELECT count(*), count(DISTINCT accountid) FROM (SELECT accountid FROM crm.account WHERE $column = ANY (ARRAY($list)) OFFSET 0) a", "$expected|$expected", $name);
     cmp_ok($expected, '>', 0, '... finds some');
     my $pieces = grep { !/skiptoken/ } sent();
     cmp_ok($pieces, '<=', $most, "... in at most $most queries");
@@ -107,20 +115,20 @@ long_list('accountnumber', "SELECT coalesce(accountnumber, 'none' || versionnumb
 long_list('numberofemployees', 'SELECT generate_series(1, 1000)', 3, '1,000 integers');
 long_list('name', 'SELECT x FROM (SELECT name FROM loc.account GROUP BY name LIMIT 250) a, LATERAL (VALUES (name), (upper(name)), (lower(name)), (name || $$ $$)) v(x)',
     4, 'texts in every case');
-reads('SELECT count(*) FROM crm.account WHERE numberofemployees = ANY (ARRAY[1, 1, 1, NULL])',
+reads('SELECT count(*) FROM (SELECT FROM crm.account WHERE numberofemployees = ANY (ARRAY[1, 1, 1, NULL]) OFFSET 0) a',
     $t->query('SELECT count(*) FROM loc.account WHERE numberofemployees = 1'), [ 'accounts?$select=accountid&$filter=numberofemployees eq 1' ],
     'a value that is listed several times counts once');
 
 # --- joins by key, rescans
 
-my $by_key = 'SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off; SET enable_memoize = off;';
+my $by_key = 'SET dataverse_fdw.enable_key_join = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off; SET enable_memoize = off;';
 my $keys = "(VALUES (1, 'ACC-000050'), (2, 'ACC-000054'), (3, NULL), (4, 'nobody'), (5, 'nobody')) k(n, v)";
 reads("$by_key SELECT k.n, a.accountnumber FROM $keys JOIN crm.account a ON a.accountnumber = k.v ORDER BY 1",
     "1|ACC-000050\n2|ACC-000054",
-    [ map { qq{accounts?\$select=accountnumber&\$filter=accountnumber eq '$_'} } 'ACC-000050', 'ACC-000054', 'nobody' ],
-    'a nested loop by key: null asks nothing, the same key again asks nothing');
+    \3, 'a nested loop by key: null asks nothing, the same key again asks nothing');
+ok(!(grep { !/ACC-000050|ACC-000054|nobody/ } sent()), '... and no request is without a key');
 reads("$by_key SELECT k.n, a.accountnumber FROM $keys LEFT JOIN crm.account a ON a.accountnumber = k.v ORDER BY 1",
-    "1|ACC-000050\n2|ACC-000054\n3|\n4|\n5|", 3, 'the same as a left join');
+    "1|ACC-000050\n2|ACC-000054\n3|\n4|\n5|", \3, 'the same as a left join');
 reads("$by_key SELECT k, count(*) FROM generate_series(1, 3) k, LATERAL (SELECT FROM crm.account a WHERE a.numberofemployees = 1 OFFSET 0) x GROUP BY 1 ORDER BY 1",
     join("\n", map { "$_|" . $t->query('SELECT count(*) FROM loc.account WHERE numberofemployees = 1') } 1 .. 3), 1,
     'a rescan of one page reads it again');
@@ -154,7 +162,7 @@ MOVE LAST FROM c; MOVE FIRST FROM c; MOVE FORWARD ALL IN c; CLOSE c; SELECT 1}, 
 $t->query('SELECT pg_sleep(0.3)');
 is(scalar(sent()), 4, '... leaves no request behind');
 
-my $prepare = 'SET plan_cache_mode = force_generic_plan; PREPARE p (int) AS SELECT count(*) FROM crm.account WHERE numberofemployees = $1;';
+my $prepare = 'SET plan_cache_mode = force_generic_plan; PREPARE p (int) AS SELECT count(*) FROM (SELECT FROM crm.account WHERE numberofemployees = $1 OFFSET 0) a;';
 my $ones = $t->query('SELECT count(*) FROM loc.account WHERE numberofemployees = 1');
 reads("$prepare EXECUTE p(1); EXECUTE p(NULL); EXECUTE p(-5)", "$ones\n0\n0",
     [ map { "accounts?\$select=accountid&\$filter=numberofemployees eq $_" } 1, -5 ], 'a prepared statement; NULL asks nothing');
@@ -169,7 +177,9 @@ reads(q{SELECT count(*) FROM crm.account WHERE createdon > now() + interval '10 
 
 $t->reset_log;
 my $explain = $t->query('EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off, VERBOSE) SELECT name FROM crm.account WHERE numberofemployees = 1');
-my $bytes = (grep { $_->{url} =~ /accounts/ } $t->log)[0]{response_bytes};
+my $body = (grep { $_->{url} =~ /accounts/ } $t->log)[0]{response_bytes};
+my ($bytes) = $explain =~ /Remote Bytes: (\d+)$/;
+cmp_ok(abs($bytes - $body - 1000), '<', 1000, 'bytes are those of body and header');
 is($explain, "Foreign Scan on crm.account (actual rows=$ones loops=1)\n  Output: name\n"
     . "  Remote Request: GET accounts?\$select=name&\$filter=numberofemployees%20eq%201\n  Remote Filter: numberofemployees eq 1\n"
     . "  Remote Requests: 1\n  Remote Rows: $ones\n  Remote Bytes: $bytes", 'EXPLAIN ANALYZE tells requests, rows and bytes');
@@ -211,7 +221,7 @@ my @values = (
     [ sample_money => '922337203685477.5807' ], [ sample_money => '-922337203685477.5807' ], [ sample_money => '0.0001' ],
     [ sample_double => '100000000000', '100000000000' ], [ sample_double => '-99999999999.99998' ], [ sample_double => '0.00001', '1e-05' ],
     [ sample_double0 => '-3' ],
-    [ sample_boolean => 'true', 't' ], [ sample_boolean => 'false', 'f' ],
+    [ sample_boolean => 'true' ], [ sample_boolean => 'false' ],
     [ sample_choice => '-1' ], [ sample_choice => '100000002' ],
     [ sample_multi => '"1,9,100000000"', '{1,9,100000000}' ],
     [ sample_datetime => '"1753-01-01T00:00:00Z"', '1753-01-01 00:00:00+00' ],
@@ -229,8 +239,7 @@ my @values = (
     [ sample_memo => '"' . ('0123456789' x 9999) . '"', '0123456789' x 9999 ],
     [ sample_memo => '"one\r\ntwo\n"', "one\r\ntwo\n" ],
     [ sample_longstring => '"' . ('é' x 4000) . '"', 'é' x 4000 ],
-    [ sample_image => '"iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="' ,
-        '\x89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6364f8cf500f0003860180' . '5a347d6b0000000049454e44ae426082' ],
+    [ sample_image => '"iVBORw0KGgoAAAANSUhEUg=="', '\x89504e470d0a1a0a0000000d49484452' ],
     [ sample_entityname => '"account"', 'account' ]);
 for (@values)
 {
@@ -256,7 +265,7 @@ my $origin = $t->url;
 my $api = "$origin/api/data/v9.2";
 my $elsewhere = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 5, ReuseAddr => 1, Blocking => 0) // die "listen: $!";
 my $other = 'http://127.0.0.1:' . $elsewhere->sockport;
-my $all = 'SELECT count(*) FROM crm.geo_note';
+my $all = 'SELECT count(*) FROM (SELECT geo_noteid FROM crm.geo_note OFFSET 0) n';
 my $some_id = '0f000000-0000-4000-8000-00000000000';
 
 sub note_row
@@ -299,10 +308,12 @@ $t->faults(page('geo_notes\?\$select', linked($second, 1, 2)), page('p=2', linke
 $t->is_query($all, 5, 'scripted pages that do add up');
 
 my $do_not_follow = qr/ERROR:  HV000: pages of foreign table "geo_note" do not follow one another\n/;
-wrong_pages('the next page on another server', qr/ERROR:  .*server "crm".*(other|another|own|origin)/s, 1, page('select', linked("$other/api/data/v9.2/geo_notes?p=2", 1)));
+my $outside = qr/ERROR:  08P01: .*"geo_note": the address of the next page lies outside of the service\n/;
+wrong_pages('the next page on another server', $outside, 1, page('select', linked("$other/api/data/v9.2/geo_notes?p=2", 1)));
 ok(!$elsewhere->accept, '... which was not asked');
-wrong_pages('the next page with another scheme', qr/ERROR:  /, 1, page('select', linked('file:///etc/passwd', 1)));
-wrong_pages('the next page at a look-alike', qr/ERROR:  /, 1,
+wrong_pages('the next page with another scheme', $outside, 1, page('select', linked('file:///etc/passwd', 1)));
+wrong_pages('the next page without a server', $outside, 1, page('select', linked('/api/data/v9.2/geo_notes?p=2', 1)));
+wrong_pages('the next page at a look-alike', $outside, 1,
     page('select', linked("$origin\@127.0.0.1:" . $elsewhere->sockport . '/api/data/v9.2/geo_notes?p=2', 1)));
 ok(!$elsewhere->accept, '... which was not asked');
 wrong_pages('a page again', $do_not_follow, 2, page('select', linked($second, 1, 2)), page('p=2', linked(undef, 1, 2)));
@@ -311,7 +322,7 @@ wrong_pages('a row twice in a page', qr/Row ${some_id}1 came twice, the second t
 wrong_pages('a page that is its own next', $do_not_follow, 2, page('select', linked($second, 1)), page('p=2', linked($second, 2), times => -1));
 wrong_pages('pages in a circle', $do_not_follow, 3, page('select', linked($second, 1)), page('p=2', linked($third, 2), times => -1),
     page('p=3', linked($second, 3), times => -1));
-wrong_pages('two next pages', $do_not_follow, 2,
+wrong_pages('two next pages', qr/ERROR:  08P01: .*stands twice/, 2,
     page('select', qq({"\@odata.nextLink":"$third","value":[) . note_row(1) . qq(],"\@odata.nextLink":"$second"})), page('p=', linked(undef, 2), times => -1));
 wrong_pages('half a document', qr/ERROR:  08P01: /, 1, page('select', '{"value":[{"geo_noteid":"0f', times => -1));
 wrong_pages('no JSON', qr/ERROR:  08P01: /, 1, page('select', 'Hello', times => -1));
@@ -337,8 +348,8 @@ wrong_value('SELECT numberofemployees FROM crm.account', 'a value of another typ
     qq({"value":[{"accountid":"${some_id}1","numberofemployees":"many"}]}));
 wrong_value('SELECT numberofemployees FROM crm.account', 'a value out of range', qr/22003.*${some_id}1/s,
     qq({"value":[{"accountid":"${some_id}1","numberofemployees":2147483648}]}));
-wrong_value('SELECT name FROM crm.account', 'text that is no UTF-8', qr/22021.*account/s, qq({"value":[{"accountid":"${some_id}1","name":"\\ud800"}]}));
-wrong_value('SELECT name FROM crm.account', 'a zero character', qr/(22P05|22021).*/s, qq({"value":[{"accountid":"${some_id}1","name":"a\\u0000b"}]}));
+wrong_value('SELECT name FROM crm.account', 'text that is no UTF-8', qr/08P01: .*"account".*half a surrogate pair/, qq({"value":[{"accountid":"${some_id}1","name":"\\ud800"}]}));
+wrong_value('SELECT name FROM crm.account', 'a zero character', qr/08P01: .*"account".*u0000/, qq({"value":[{"accountid":"${some_id}1","name":"a\\u0000b"}]}));
 wrong_value('SELECT createdon FROM crm.account', 'a time that is none', qr/createdon/, qq({"value":[{"accountid":"${some_id}1","createdon":"2024-13-01T00:00:00Z"}]}));
 
 # --- trouble in the middle of a scan
@@ -361,7 +372,6 @@ survives('429 at the second page', 4, 1, { match => { path => 'p=2' }, times => 
 survives('503 at the third page', 4, 1, { match => { path => 'p=3' }, times => 1, status => 503, body => 'restarting' });
 survives('a connection cut at the second page', 4, 1, { match => { path => 'p=2' }, times => 1, behaviour => 'close' });
 survives('a page cut off', 4, 1, { match => { path => 'p=3' }, times => 1, behaviour => 'truncate' });
-survives('a page in crumbs', 3, 1, { match => { path => 'nothing' }, times => 1, behaviour => 'drip' });
 wrong_pages('401 for good', qr/ERROR:  28000: .*expired/s, 3, $three[0], { match => { path => 'p=2' }, times => -1, status => 401, code => '0x8004A101', message => 'expired' });
 
 done_testing();

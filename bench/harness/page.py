@@ -9,6 +9,8 @@ from . import chart
 from .bench import Result, Table, dump
 
 _TITLES = {"read": "Reading, measured", "write": "Writing, measured"}
+#: Load average above which a machine is not ours alone.
+_BUSY = 0.5
 _HOW = ("Medians over alternating runs; each ratio is computed within one run, and the median of the "
         "ratios is shown. Everything runs on one machine: the local service, PostgreSQL and the "
         "clients share its cores.")
@@ -54,6 +56,9 @@ def markdown(page: str, results: list[Result], facts: dict[str, str], quick: boo
     lines = [f"# {_TITLES[page]}", ""]
     if quick:
         lines += ["**A quick run, to try the harness: not figures to quote.**", ""]
+    if float(facts.get("load before", "0")) > _BUSY:
+        lines += [f"**Other work ran on this machine (load {facts['load before']} before the run): wall times "
+                  "say little.**", ""]
     lines += ["Written by `bench/run`; to be repeated with it, not edited.", "",
               f"![bars of the figures below]({page}.svg)", "", _HOW, "",
               "; ".join(f"{name} {value}" for name, value in versions.items()) + ".", ""]

@@ -76,9 +76,9 @@ class Service:
         with urllib.request.urlopen(request) as answer:
             return answer.read()
 
-    def pages(self, url: Optional[str], prefer: str) -> Iterator[tuple[str, bytes]]:
+    def pages(self, url: Optional[str], *headers: tuple[str, str]) -> Iterator[tuple[str, bytes]]:
         """Address and body of every page of a chain."""
         while url is not None:
-            body = self.get(url, ("Prefer", prefer))
+            body = self.get(url, *headers)
             yield url, body
             url = json.loads(body).get("@odata.nextLink")

@@ -11,6 +11,7 @@ import re
 import subprocess
 import time
 from pathlib import Path
+from typing import Iterable
 
 
 class SqlError(Exception):
@@ -47,11 +48,6 @@ def peak_kb(pid: int) -> int:
     """Peak resident size of a process."""
     found = re.search(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
     return int(found.group(1)) if found else 0
-
-
-def reset_peak(pid: int) -> None:
-    """The peak starts again from what is resident now."""
-    Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 class Session:
@@ -98,8 +94,7 @@ class Session:
     def consume(self, select: str) -> Cost:
         """All rows of a query, made and thrown away by the executor: no output functions, no
         client."""
-        cost = self.measure(f"EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF, COSTS OFF) {select}")
-        return cost
+        return self.measure(f"EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF, COSTS OFF) {select}")
 
     def close(self) -> None:
         assert self._psql.stdin
@@ -121,12 +116,12 @@ def rows_of(cost: Cost) -> int:
     return int(found.group(1))
 
 
-def load_rows(table: str, lines: object) -> None:
+def load_rows(table: str, lines: Iterable[bytes]) -> None:
     """COPY of ready lines (bytes) into a table."""
     with subprocess.Popen(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c",
                            f"COPY {table} FROM STDIN"], stdin=subprocess.PIPE) as psql:
         assert psql.stdin
-        for line in lines:  # type: ignore[attr-defined]
+        for line in lines:
             psql.stdin.write(line)
     if psql.returncode:
         raise SqlError(f"could not fill {table}")

@@ -143,7 +143,7 @@ struct DvBulk
 
 static dlist_head bulks = DLIST_STATIC_INIT(bulks);
 
-static void settle(DvBulk *bulk, DvRowSet *set, int *rows, int n, bool guilty);
+static bool settle(DvBulk *bulk, DvRowSet *set, int *rows, int n, bool guilty);
 
 /*
  * Beginning and end.
@@ -189,6 +189,7 @@ dv_bulk_begin(const DvBulkSpec *spec)
 	DvEncodeSpec encode = {.service = spec->service,
 						   .table = spec->table,
 						   .plan = spec->plan,
+						   .desc = spec->desc,
 						   .id_attno = spec->id_attno,
 						   .partition_attno = spec->partition_attno};
 
@@ -291,13 +292,36 @@ show_row(DvBulk *bulk, const DvRowSet *set, int row)
 	return psprintf("%s, %s", name, pg_any_to_server(json.data, json.len, PG_UTF8));
 }
 
+/*
+ * A create with an id of the user's that is taken, repeated after its answer
+ * was lost: is the row that has it this one?  Nobody knows, nor of the others
+ * of its set.
+ */
+static bool
+doubt_own_id(DvBulk *bulk, const DvRowSet *set, int row)
+{
+	int open = set->nrows - dv_rowset_count(set, DV_FATE_WRITTEN);
+
+	if (bulk->writer.plan->mode != DV_WRITE_CREATE || !set->doubtful || !set->rows[row].id_given ||
+		set->errors[row]->kind != DV_ERROR_HTTP ||
+		dv_fault_class(set->errors[row]) != DV_FAULT_UNIQUE)
+		return false;
+	bulk->doubtful += open;
+	dv_tally_sent(bulk->writer.service->server, open);
+	return true;
+}
+
 static void
 report_row(DvBulk *bulk, const DvRowSet *set, int row)
 {
 	const DvError *error = set->errors[row];
+	bool doubted = doubt_own_id(bulk, set, row);
 	DvReportContext context = {
 		.what = action(bulk), .row = show_row(bulk, set, row), .written = written_before(bulk)};
 
+	if (doubted)
+		context.hint = "The answer to an earlier attempt was lost: the row that exists may be this "
+					   "one. Look before repeating the statement.";
 	/* A row that is not there itself is no error: one that it points to is missing. */
 	if (error->kind == DV_ERROR_HTTP && dv_fault_class(error) == DV_FAULT_NOT_FOUND)
 	{
@@ -364,15 +388,17 @@ become_smaller(DvBulk *bulk, int n)
 	bulk->capacity = Max(1, Min(bulk->capacity, n / 2));
 }
 
-static void
+/* As settle. */
+static bool
 halve(DvBulk *bulk, DvRowSet *set, int *rows, int n, bool guilty)
 {
 	int half = n / 2;
+	bool found;
 
 	CHECK_FOR_INTERRUPTS();
-	settle(bulk, set, rows, half, false);
-	/* The first half is written: if a row is to blame, it is in the second. */
-	settle(bulk, set, rows + half, n - half, guilty);
+	found = settle(bulk, set, rows, half, false);
+	/* The first half was written without ado: if a row is to blame, it is in the second. */
+	return settle(bulk, set, rows + half, n - half, guilty && !found) || found;
 }
 
 /* What follows from an outcome. True when the rows are to be sent again. */
@@ -390,14 +416,14 @@ go_on(DvBulk *bulk, DvRowSet *set, int *rows, int n, DvOutcome outcome, const Dv
 			become_smaller(bulk, n);
 			if (n > 1)
 			{
-				halve(bulk, set, rows, n, false);
+				(void) halve(bulk, set, rows, n, false);
 				return false;
 			}
 			break;
 		case DV_OUTCOME_BLAME:
 			if (n > 1)
 			{
-				halve(bulk, set, rows, n, true);
+				(void) halve(bulk, set, rows, n, true);
 				return false;
 			}
 			break;
@@ -420,20 +446,20 @@ pause_before(int attempt, long wait_ms)
 /*
  * Sends the open ones of these rows until none is open, one request at a time,
  * with nothing else in flight.  guilty: one of them is known to fail.  Throws
- * at the first row that is refused.
+ * at the first row that is refused.  True when a row was found that a request
+ * for several fails for, but that is no error by itself (it is gone, or is to
+ * be left alone).
  */
-static void
+static bool
 settle(DvBulk *bulk, DvRowSet *set, int *rows, int n, bool guilty)
 {
 	int attempt = 0;
 	long wait_ms = 0;
+	int64 skipped = bulk->skipped;
 
 	/* One of them fails, or as many were too slow before: no need to try. */
 	if (n > 1 && (guilty || n > bulk->capacity))
-	{
-		halve(bulk, set, rows, n, guilty);
-		return;
-	}
+		return halve(bulk, set, rows, n, guilty);
 	while ((n = dv_rowset_keep_open(set, rows, n)) > 0)
 	{
 		DvWrite *write;
@@ -446,12 +472,13 @@ settle(DvBulk *bulk, DvRowSet *set, int *rows, int n, bool guilty)
 		dv_call_wait(dv_write_call(write));
 		outcome = finish_write(bulk, write, set, &error, &wait_ms);
 		if (!go_on(bulk, set, rows, n, outcome, &error))
-			return;
+			break;
 		n = dv_rowset_keep_open(set, rows, n);
 		attempt = n < before ? 0 : attempt + 1;
 		if (attempt > AGAIN_MAX)
 			report_request(bulk, &error);
 	}
+	return bulk->skipped > skipped;
 }
 
 /*
@@ -541,7 +568,7 @@ recover(DvBulk *bulk, Batch *first)
 
 		pause_before(0, batch->wait_ms);
 		if (go_on(bulk, set, batch->rows, n, batch->outcome, &batch->error))
-			settle(bulk, set, batch->rows, n, false);
+			(void) settle(bulk, set, batch->rows, n, false);
 		retire(bulk, batch);
 	}
 	list_free(failed);
@@ -882,7 +909,7 @@ write_single(DvBulk *bulk, TupleTableSlot *slot, const DvRow *row, DvBulkRow *re
 
 	bulk->single = set;
 	dv_rowset_add(set, bulk->writer.encode, slot, row);
-	settle(bulk, set, rows, 1, false);
+	(void) settle(bulk, set, rows, 1, false);
 	result->written = set->fates[0] == DV_FATE_WRITTEN;
 	result->id = set->rows[0].id;
 	if (!result->written || bulk->writer.returning == NULL)

@@ -335,6 +335,14 @@ follow(DvChain *chain, const char *link, const DvPiece *piece)
 {
 	uint64 hash = hash_bytes_extended((const unsigned char *) link, strlen(link), 0);
 
+	if (!dv_url_same_service(chain->request->root, link))
+	{
+		DvError error = {0};
+
+		dv_error_set(&error, DV_ERROR_PROTOCOL,
+					 "the address of the next page lies outside of the service");
+		report_failure(chain, &error);
+	}
 	for (int i = 0; i < Min(chain->nlinks, LINKS_KEPT); i++)
 	{
 		if (chain->links[i] == hash)

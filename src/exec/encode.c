@@ -63,6 +63,7 @@ struct DvEncode
 	DvService *service;
 	const DvTable *table;
 	const DvModifyPlan *plan;
+	TupleDesc desc; /* of the rows */
 	MemoryContext context;
 	AttrNumber id_attno;
 	AttrNumber partition_attno;
@@ -106,11 +107,19 @@ find_companion(const DvTable *table, const DvColumn *lookup)
 	return NULL;
 }
 
+static bool
+is_generated(const DvEncode *encode, const DvColumn *column)
+{
+	return TupleDescAttr(encode->desc, column->attnum - 1)->attgenerated != '\0';
+}
+
 /* True if the column has a place in the list of fields. */
 static bool
 make_field(DvEncode *encode, const DvColumn *column, Field *field)
 {
-	bool named = list_member_int(encode->plan->attnums, column->attnum);
+	/* What PostgreSQL computes counts like what the statement says: its NULL clears, too. */
+	bool named = list_member_int(encode->plan->attnums, column->attnum) ||
+				 (is_insert(encode) && is_generated(encode, column));
 
 	if (column->target_of || column->is_primary_id)
 		return false;
@@ -170,6 +179,7 @@ dv_encode_prepare(const DvEncodeSpec *spec)
 	encode->service = spec->service;
 	encode->table = table;
 	encode->plan = spec->plan;
+	encode->desc = spec->desc;
 	encode->context = CurrentMemoryContext;
 	encode->id_attno = spec->id_attno;
 	encode->partition_attno = spec->partition_attno;
@@ -218,6 +228,9 @@ dv_encode_sends(const DvTable *table, const DvModifyPlan *plan, const DvColumn *
 		return true;
 	if (column->is_primary_id)
 		return plan->mode == DV_WRITE_CREATE;
+	/* A NULL that is not sent may stand for any value (sends_null). */
+	if (table->settings.null_omit || (plan->mode == DV_WRITE_CREATE && is_lookup(column)))
+		return false;
 	return list_member_int(plan->attnums, column->attnum);
 }
 
@@ -264,6 +277,13 @@ static char *
 operand_text(const DvColumn *column, Datum value)
 {
 	return to_utf8(dv_convert_operand(value, false, column->typid, column->type)->text);
+}
+
+/* A primary id in its one spelling, DV_ID_LEN long, whatever its column is declared as. */
+static char *
+id_text(const DvColumn *column, Datum value)
+{
+	return dv_convert_operand(value, false, column->typid, DV_TYPE_GUID)->text;
 }
 
 /* What kind of literal a key value is; by the local type where the table does not say. */
@@ -322,7 +342,7 @@ identify_existing(DvEncode *encode, TupleTableSlot *planslot, DvRow *row)
 
 	if (isnull)
 		elog(ERROR, "primary id of a row of foreign table \"%s\" is null", encode->table->name);
-	row->id = operand_text(encode->id_column, value);
+	row->id = id_text(encode->id_column, value);
 	row->id_given = true;
 	row->fold = row->id;
 	if (encode->partition_attno > 0)
@@ -420,7 +440,7 @@ dv_encode_identify(DvEncode *encode, TupleTableSlot *slot, TupleTableSlot *plans
 		Datum value = slot_getattr(slot, encode->id_column->attnum, &isnull);
 
 		if (!isnull)
-			given = operand_text(encode->id_column, value);
+			given = id_text(encode->id_column, value);
 	}
 	if (encode->nkeys > 0 && given == NULL)
 		return identify_by_key(encode, slot, row);
@@ -608,7 +628,8 @@ companion_table(const Field *field, TupleTableSlot *slot)
 	value = slot_getattr(slot, field->companion->attnum, &isnull);
 	if (isnull)
 		return NULL;
-	table = TextDatumGetCString(value);
+	/* Its declared type may be any. */
+	table = dv_convert_operand(value, false, field->companion->typid, DV_TYPE_STRING)->text;
 	return table[0] != '\0' ? table : NULL;
 }
 

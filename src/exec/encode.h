@@ -19,6 +19,7 @@ typedef struct DvEncodeSpec
 	DvService *service;
 	const DvTable *table;
 	const DvModifyPlan *plan;
+	TupleDesc desc;             /* of the rows; must live as long */
 	AttrNumber id_attno;        /* UPDATE, DELETE: place of the primary id among the
 								 * plan slot's junk */
 	AttrNumber partition_attno; /* the same for partitionid of elastic tables; 0 none */

@@ -7,6 +7,11 @@
  *
  * VERBOSE shows what is sent, ANALYZE what it cost; a plain EXPLAIN stays as
  * short as PostgreSQL's own.
+ *
+ * PostgreSQL explains after the executor has run and finished, but before the
+ * node ends, which is when the last rows are sent.  So the figures of a write
+ * are asked for in a way that sends them first.  That time is not in PostgreSQL's
+ * "Execution Time", which has stopped its clock by then.
  */
 #include "postgres.h"
 
@@ -16,7 +21,9 @@
 #include DV_EXPLAIN_HEADER
 #include "utils/rel.h"
 
+#include "exec/aggregate.h"
 #include "exec/explain.h"
+#include "exec/modify.h"
 #include "exec/scan.h"
 #include "remote/options.h"
 
@@ -53,6 +60,31 @@ show_request(const DvScanReport *report, ExplainState *es)
 		ExplainPropertyText("Remote Filter", report->filter, es);
 }
 
+static void
+explain_aggregate(ForeignScanState *node, ExplainState *es)
+{
+	DvAggregateReport report = {0};
+	ListCell *lc;
+
+	dv_aggregate_report(node, &report);
+	foreach (lc, report.requests)
+	{
+		int n = foreach_current_index(lc) + 1;
+		char *label = n == 1 ? "Remote Request" : psprintf("Remote Request %d", n);
+
+		if (es->verbose)
+			ExplainPropertyText(
+				label, lfirst(lc) ? lfirst(lc) : "none (no row can satisfy the condition)", es);
+	}
+	if (!es->analyze)
+		return;
+	if (report.ranges > list_length(report.requests))
+		ExplainPropertyInteger("Remote Ranges", NULL, report.ranges, es);
+	if (report.reason != NULL)
+		ExplainPropertyText("Aggregated Here", report.reason, es);
+	show_counters(&report.counters, es);
+}
+
 void
 dataverseExplainForeignScan(ForeignScanState *node, ExplainState *es)
 {
@@ -60,6 +92,11 @@ dataverseExplainForeignScan(ForeignScanState *node, ExplainState *es)
 
 	if (!es->verbose && !es->analyze)
 		return;
+	if (dv_aggregate_is(node))
+	{
+		explain_aggregate(node, es);
+		return;
+	}
 	dv_scan_report(node, &report);
 	if (es->verbose)
 		show_request(&report, es);
@@ -129,18 +166,23 @@ address_text(const DvModifyPlan *plan, const DvTable *table)
 	return out.data;
 }
 
+static void
+show_write(const DvModifyPlan *plan, const DvTable *table, ExplainState *es)
+{
+	ExplainPropertyText("Remote Operation", mode_text(plan, table), es);
+	ExplainPropertyText("Remote Address", address_text(plan, table), es);
+	ExplainPropertyInteger("Batch Size", NULL, table->settings.batch_size, es);
+}
+
 void
 dataverseExplainForeignModify(ModifyTableState *mtstate, ResultRelInfo *rinfo, List *fdw_private,
 							  int subplan_index, ExplainState *es)
 {
-	DvModifyPlan *plan;
-	DvTable *table;
+	const DvCounters *counters = es->analyze ? dv_modify_counters(rinfo) : NULL;
 
-	if (!es->verbose)
-		return;
-	plan = dv_handoff_unpack_modify(fdw_private);
-	table = dv_options_table(RelationGetRelid(rinfo->ri_RelationDesc));
-	ExplainPropertyText("Remote Operation", mode_text(plan, table), es);
-	ExplainPropertyText("Remote Address", address_text(plan, table), es);
-	ExplainPropertyInteger("Batch Size", NULL, table->settings.batch_size, es);
+	if (es->verbose)
+		show_write(dv_handoff_unpack_modify(fdw_private),
+				   dv_options_table(RelationGetRelid(rinfo->ri_RelationDesc)), es);
+	if (counters != NULL)
+		show_counters(counters, es);
 }

@@ -205,6 +205,7 @@ plan_without_planner(ModifyTableState *mtstate, ResultRelInfo *rinfo, const DvTa
 {
 	ModifyTable *node = (ModifyTable *) mtstate->ps.plan;
 	Bitmapset *given = ExecGetInsertedCols(rinfo, mtstate->ps.state);
+	bool moved = node && node->operation == CMD_UPDATE; /* a whole row, from another partition */
 	DvModifyPlan *plan = palloc0(sizeof(DvModifyPlan));
 
 	plan->relid = table->relid;
@@ -218,7 +219,7 @@ plan_without_planner(ModifyTableState *mtstate, ResultRelInfo *rinfo, const DvTa
 		if (plan->has_returning)
 			plan->returning = lappend_int(plan->returning, column->attnum);
 		if (dv_writerules_sendable(column, false) &&
-			bms_is_member(column->attnum - FirstLowInvalidHeapAttributeNumber, given))
+			(moved || bms_is_member(column->attnum - FirstLowInvalidHeapAttributeNumber, given)))
 			plan->attnums = lappend_int(plan->attnums, column->attnum);
 	}
 	return plan;

@@ -214,6 +214,8 @@ dv_request_prepare(const DvScanPlan *plan, const DvTable *table, const char *roo
 	add_list_properties(request, plan->filter);
 	name_columns(request);
 	request->orderby = order_text(plan->sortkeys);
+	if (plan->sortkeys != NIL)
+		request->null_orderby = order_text(list_copy_tail(plan->sortkeys, 1));
 	size_pages(request);
 	return request;
 }
@@ -240,6 +242,7 @@ dv_request_prefer(const DvRequest *request, int page_size)
 typedef struct Cut
 {
 	const DvRequest *request;
+	const char *orderby;
 	List *lists; /* DvFilter *: the text lists cut so far on the way down */
 	List *pieces;
 } Cut;
@@ -260,8 +263,9 @@ filter_text(const DvFilter *filter)
 }
 
 static char *
-path_text(const DvRequest *request, const DvFilter *filter)
+path_text(const Cut *cut, const DvFilter *filter)
 {
+	const DvRequest *request = cut->request;
 	DvQuery query = {.top = request->top};
 	StringInfoData out;
 	char *text = filter_text(filter);
@@ -269,7 +273,7 @@ path_text(const DvRequest *request, const DvFilter *filter)
 	query.path = request->plan->entity_set;
 	query.select = request->select;
 	query.filter = text == NULL ? NULL : pg_server_to_any(text, strlen(text), PG_UTF8);
-	query.orderby = request->orderby;
+	query.orderby = cut->orderby;
 	initStringInfo(&out);
 	dv_url_query(&out, &query);
 	if (text != NULL)
@@ -419,7 +423,7 @@ droppable_arm(DvFilter *filter)
 static void
 cut_filter(Cut *cut, DvFilter *filter)
 {
-	char *path = path_text(cut->request, filter);
+	char *path = path_text(cut, filter);
 	size_t length = strlen(cut->request->root) + 1 + strlen(path);
 	bool counts = counts_fit(filter);
 	DvFilter *leaf;
@@ -452,11 +456,74 @@ cut_filter(Cut *cut, DvFilter *filter)
 	cut_filter(cut, without_arm(filter, leaf));
 }
 
+/* The condition beside a null test of the first sort key. */
+static DvFilter *
+with_null_test(const DvRequest *request, DvFilter *filter, DvFilterOp op)
+{
+	const DvSortKey *key = linitial(request->plan->sortkeys);
+	DvFilter *test;
+
+	for (int i = 0; i < request->table->ncolumns; i++)
+	{
+		const DvColumn *column = &request->table->columns[i];
+
+		if (strcmp(column->property, key->property) != 0 || column->label_of != NULL ||
+			column->target_of != NULL)
+			continue;
+		test = dv_filter_leaf(op, column->property, column->logical, column->type, -1);
+		return filter == NULL ? test : dv_filter_and(filter, test);
+	}
+	elog(ERROR, "sort key \"%s\" is no column", key->property);
+}
+
+static void
+cut_nulls(Cut *cut, DvFilter *filter)
+{
+	cut->orderby = cut->request->null_orderby;
+	cut_filter(cut, with_null_test(cut->request, filter, DV_OP_IS_NULL));
+	cut->orderby = cut->request->orderby;
+}
+
+/*
+ * Rows in which the first sort key is null come before or after the others, as
+ * SQL says and not as the service would have it.
+ */
+static void
+cut_around_nulls(Cut *cut, DvFilter *filter, bool nulls_first)
+{
+	int first;
+
+	if (nulls_first)
+		cut_nulls(cut, filter);
+	first = list_length(cut->pieces);
+	cut_filter(cut, with_null_test(cut->request, filter, DV_OP_NOT_NULL));
+	if (!nulls_first)
+	{
+		first = list_length(cut->pieces);
+		cut_nulls(cut, filter);
+	}
+	((DvPiece *) list_nth(cut->pieces, first))->later = true;
+}
+
+bool
+dv_request_in_order(const List *pieces)
+{
+	const ListCell *lc;
+
+	foreach (lc, pieces)
+	{
+		if (foreach_current_index(lc) > 0 && !((DvPiece *) lfirst(lc))->later)
+			return false;
+	}
+	return true;
+}
+
 List *
 dv_request_pieces(const DvRequest *request, const DvValue *const *values, int nvalues,
 				  char **filter_out)
 {
-	Cut cut = {request, NIL, NIL};
+	Cut cut = {request, request->orderby, NIL, NIL};
+	const DvSortKey *key;
 	DvFilter *filter = NULL;
 
 	if (request->plan->filter != NULL)
@@ -465,6 +532,10 @@ dv_request_pieces(const DvRequest *request, const DvValue *const *values, int nv
 		*filter_out = filter_text(filter);
 	if (filter != NULL && filter->kind == DV_FILTER_FALSE)
 		return NIL;
-	cut_filter(&cut, filter);
+	key = request->plan->sortkeys == NIL ? NULL : linitial(request->plan->sortkeys);
+	if (key != NULL && key->nullable)
+		cut_around_nulls(&cut, filter, key->nulls_first);
+	else
+		cut_filter(&cut, filter);
 	return cut.pieces;
 }

@@ -23,6 +23,7 @@ typedef struct DvPiece
 	char *path; /* below the service root, encoded */
 	int nchecks;
 	DvPieceCheck *checks;
+	bool later; /* all its rows come after those of the piece before it */
 } DvPiece;
 
 /* What stays the same for all runs of a scan. */
@@ -34,10 +35,11 @@ typedef struct DvRequest
 	int nproperties;  /* names of the values in a row; the first ones are
 						 * the columns of plan->attnums */
 	const char **properties;
-	int id;        /* place of the primary id among them, -1 unknown */
-	char *select;  /* $select, plain; NULL: everything */
-	char *orderby; /* or NULL */
-	int64 top;     /* $top, -1 without */
+	int id;             /* place of the primary id among them, -1 unknown */
+	char *select;       /* $select, plain; NULL: everything */
+	char *orderby;      /* or NULL */
+	char *null_orderby; /* of the rows in which the first key is null */
+	int64 top;          /* $top, -1 without */
 	int page_size;
 	int first_page;    /* size of the first page: a LIMIT may want fewer */
 	char *annotations; /* those needed, comma separated; NULL for none */
@@ -58,5 +60,8 @@ extern char *dv_request_prefer(const DvRequest *request, int page_size);
  */
 extern List *dv_request_pieces(const DvRequest *request, const DvValue *const *values, int nvalues,
 							   char **filter);
+
+/* Do the rows of the pieces, one piece after the other, stand in the plan's order? */
+extern bool dv_request_in_order(const List *pieces);
 
 #endif /* DV_EXEC_REQUEST_H */

@@ -29,6 +29,7 @@
 #include "utils/tuplesort.h"
 #include "utils/typcache.h"
 
+#include "exec/aggregate.h"
 #include "exec/bulk.h"
 #include "exec/chain.h"
 #include "exec/convert.h"
@@ -69,6 +70,9 @@ typedef struct DvScan
 	int64 returned;
 	Tuplesortstate *sort; /* or NULL */
 	TupleTableSlot *sorted;
+
+	Datum keys; /* array for the slot that a key join fills; valid while a run starts */
+	bool keys_given;
 } DvScan;
 
 /*
@@ -109,7 +113,7 @@ prepare_operands(DvScan *scan, ForeignScanState *node, List *exprs)
 		/* A slot that the sendable part has dropped is never looked at. */
 		if (scan->plan->filter != NULL)
 			operand->leaf = find_slot(scan->plan->filter, slot);
-		if (operand->leaf == NULL)
+		if (operand->leaf == NULL || slot == scan->plan->key_param - 1)
 			operand->state = NULL;
 	}
 }
@@ -141,11 +145,20 @@ dataverseBeginForeignScan(ForeignScanState *node, int eflags)
 {
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
 	EState *estate = node->ss.ps.state;
-	MemoryContext context =
-		AllocSetContextCreate(estate->es_query_cxt, "dataverse_fdw scan", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext before = MemoryContextSwitchTo(context);
-	DvScan *scan = palloc0(sizeof(DvScan));
+	MemoryContext context;
+	MemoryContext before;
+	DvScan *scan;
 	DvServerOptions *server;
+
+	if (dv_aggregate_is(node))
+	{
+		dv_aggregate_begin(node, eflags);
+		return;
+	}
+	context =
+		AllocSetContextCreate(estate->es_query_cxt, "dataverse_fdw scan", ALLOCSET_DEFAULT_SIZES);
+	before = MemoryContextSwitchTo(context);
+	scan = palloc0(sizeof(DvScan));
 
 	scan->context = context;
 	scan->plan = dv_handoff_unpack_scan(plan->fdw_private);
@@ -189,6 +202,16 @@ operand_value(DvScan *scan, const Operand *operand, Datum value, bool isnull)
 							dv_convert_comparand(value, isnull, operand->typid, DV_TYPE_STRING));
 }
 
+/* What the key join above has given for this run. */
+static DvValue *
+given_keys(DvScan *scan, const Operand *operand)
+{
+	if (!scan->keys_given)
+		elog(ERROR, "foreign scan below a key join has no keys");
+	scan->keys_given = false;
+	return dv_convert_comparand(scan->keys, false, operand->typid, operand->leaf->type);
+}
+
 /* The slots' values in the current context; those not wanted are NULL. */
 static DvValue **
 evaluate(DvScan *scan, ForeignScanState *node, bool (*known)(const Operand *, EState *))
@@ -202,6 +225,8 @@ evaluate(DvScan *scan, ForeignScanState *node, bool (*known)(const Operand *, ES
 		Datum value;
 		bool isnull;
 
+		if (i == scan->plan->key_param - 1 && known == NULL)
+			values[i] = given_keys(scan, operand);
 		if (operand->state == NULL || (known != NULL && !known(operand, node->ss.ps.state)))
 			continue;
 		value = ExecEvalExprSwitchContext(operand->state, econtext, &isnull);
@@ -293,7 +318,7 @@ start_run(DvScan *scan, ForeignScanState *node)
 		scan->chain = dv_chain_open(scan->service, scan->request, pieces, &scan->counters);
 	}
 	MemoryContextSwitchTo(before);
-	if (scan->npieces > 1 && scan->plan->sortkeys != NIL)
+	if (scan->plan->sortkeys != NIL && !dv_request_in_order(pieces))
 		sort_pieces(scan, node);
 }
 
@@ -369,7 +394,7 @@ begin_sort(DvScan *scan, TupleDesc desc)
 		attnums[n] = attnum;
 		operators[n] = key->descending ? type->gt_opr : type->lt_opr;
 		collations[n] = attribute->attcollation;
-		nulls_first[n] = key->descending;
+		nulls_first[n] = key->nullable ? key->nulls_first : key->descending;
 		n++;
 	}
 	if (n == 0 || n < most - 1)
@@ -417,6 +442,8 @@ dataverseIterateForeignScan(ForeignScanState *node)
 	DvScan *scan = node->fdw_state;
 	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
 
+	if (dv_aggregate_is(node))
+		return dv_aggregate_iterate(node);
 	if (!scan->running)
 		start_run(scan, node);
 	if (scan->plan->exact_limit && scan->returned >= scan->plan->limit)
@@ -431,7 +458,20 @@ dataverseReScanForeignScan(ForeignScanState *node)
 {
 	DvScan *scan = node->fdw_state;
 
-	scan->running = false;
+	if (dv_aggregate_is(node))
+		dv_aggregate_rescan(node);
+	else
+		scan->running = false;
+}
+
+void
+dv_scan_give_keys(ForeignScanState *node, Datum keys)
+{
+	DvScan *scan = node->fdw_state;
+
+	scan->keys = keys;
+	scan->keys_given = true;
+	ExecReScan((PlanState *) node);
 }
 
 void
@@ -439,6 +479,11 @@ dataverseEndForeignScan(ForeignScanState *node)
 {
 	DvScan *scan = node->fdw_state;
 
+	if (dv_aggregate_is(node))
+	{
+		dv_aggregate_end(node);
+		return;
+	}
 	/* Begin may have failed. */
 	if (scan == NULL)
 		return;
@@ -501,7 +546,7 @@ all_known(const DvScan *scan, DvValue *const *values)
 {
 	for (int i = 0; i < scan->noperands; i++)
 	{
-		if (scan->operands[i].state != NULL && values[i] == NULL)
+		if (scan->operands[i].leaf != NULL && values[i] == NULL)
 			return false;
 	}
 	return true;
@@ -518,11 +563,28 @@ first_request(const DvScan *scan, DvValue *const *values, List *pieces)
 	return psprintf("GET %s", all_known(scan, values) ? path : show_unknown(path));
 }
 
+/*
+ * The last run's values, or those that are known before the first; a key
+ * join's are many and change from run to run, and are shown as $n.
+ */
+static DvValue **
+shown_values(DvScan *scan, ForeignScanState *node)
+{
+	DvValue **values;
+
+	if (scan->run == NULL)
+		return evaluate(scan, node, known_now);
+	values = palloc0(sizeof(DvValue *) * Max(scan->noperands, 1));
+	for (int i = 0; i < scan->noperands; i++)
+		values[i] = i == scan->plan->key_param - 1 ? NULL : scan->values[i];
+	return values;
+}
+
 void
 dv_scan_report(ForeignScanState *node, DvScanReport *report)
 {
 	DvScan *scan = node->fdw_state;
-	DvValue **values = scan->run != NULL ? scan->values : evaluate(scan, node, known_now);
+	DvValue **values = shown_values(scan, node);
 	List *pieces = dv_request_pieces(scan->request, (const DvValue *const *) values,
 									 scan->noperands, &report->filter);
 

@@ -14,6 +14,12 @@ extern TupleTableSlot *dataverseIterateForeignScan(ForeignScanState *node);
 extern void dataverseReScanForeignScan(ForeignScanState *node);
 extern void dataverseEndForeignScan(ForeignScanState *node);
 
+/*
+ * Starts over with these values, an array, in the operand that the plan leaves
+ * open (key_param).  The array must live until the first row has been asked for.
+ */
+extern void dv_scan_give_keys(ForeignScanState *node, Datum keys);
+
 /* For explain: the request(s) as they go out (parameters not known yet as $n), and the counts. */
 typedef struct DvScanReport
 {

@@ -10,8 +10,9 @@
  * too.  A PATCH without If-Match creates (sheet 4.3): only upserts go without.
  *
  * Answers.  A bulk message on a standard table is all or nothing and does not
- * name the row that failed: BLAME, and the caller halves.  In a $batch every
- * row has an answer of its own.  Three answers look like errors and are none:
+ * name the row that failed: BLAME, and the caller halves.  An elastic one keeps
+ * the good rows and says which they are.  In a $batch every row has an answer
+ * of its own.  Three answers look like errors and are none:
  * a row that exists when existing ones are to be left alone, a row to delete or
  * update that is gone, and a clash with an id of our own making, which is the
  * echo of our own request whose answer was lost.
@@ -187,11 +188,15 @@ start_message(DvWrite *write)
 {
 	const DvWriter *writer = write->writer;
 	DvCallSpec spec = base_spec(writer);
+	/* Elastic tables tell what became of each row only to those who ask (sheet 5.4). */
+	static const char *const details[] = {
+		"Prefer: odata.include-annotations=\"Microsoft.PowerApps.CDS.ErrorDetails.*\"", NULL};
 	StringInfoData body;
 
 	initStringInfo(&body);
 	dv_body_targets(write->set->body, write->rows, write->n, &body);
 	spec.path = psprintf("%s/%s", writer->table->entity_set, message_name(writer->plan->mode));
+	spec.headers = details;
 	spec.body = body.data;
 	spec.body_len = body.len;
 	return dv_call_start(writer->service, &spec);
@@ -396,18 +401,38 @@ make_probe(const DvWriter *writer)
 	return probe;
 }
 
+static bool
+is_elastic(const DvWriter *writer)
+{
+	return writer->table->table_type == DV_TABLE_ELASTIC;
+}
+
 /*
  * "Does not exist" may mean the row or something it points to, with one code
  * for both, and messages are not to be read (sheet 3.5, 7.4): so ask.
  */
 static bool
-row_is_gone(const DvWriter *writer, const DvRow *row)
+row_exists(const DvWriter *writer, const DvRow *row)
 {
 	DvProbe probe = make_probe(writer);
 	const char *ids[1];
 
 	ids[0] = row->id;
-	return !dv_probe_ids(&probe, ids, 1)[0];
+	return dv_probe_ids(&probe, ids, 1)[0];
+}
+
+/*
+ * Is a refused create the echo of our own request, whose answer was lost?  It
+ * is when the id made here is taken; the service may also name an alternate
+ * key first, which is then the row's own or another row's.
+ */
+static bool
+is_echo(const DvWriter *writer, const DvRowSet *set, int row, const DvError *error)
+{
+	/* An elastic table's refusal says nothing of an earlier attempt of the same call. */
+	if ((!set->doubtful && !is_elastic(writer)) || !is_unique(error) || set->rows[row].id_given)
+		return false;
+	return error->code == CODE_DUPLICATE || row_exists(writer, &set->rows[row]);
 }
 
 /*
@@ -429,9 +454,56 @@ sift_created(DvWrite *write)
 	for (int i = 0; i < write->n; i++)
 	{
 		/* An id of the user's may have been there before. */
-		if (!there[i] || set->rows[write->rows[i]].id_given)
+		if (!there[i] || set->fates[write->rows[i]] != DV_FATE_OPEN ||
+			set->rows[write->rows[i]].id_given)
 			continue;
 		set->fates[write->rows[i]] = DV_FATE_WRITTEN;
+		any = true;
+	}
+	return any;
+}
+
+/* Elastic tables keep the rows that were good (sheet 5.2), and may say which. True when some were. */
+static bool
+sift_told(DvWrite *write, const DvError *error)
+{
+	int *statuses = palloc0(sizeof(int) * write->n);
+	bool any = false;
+
+	if (error->row_errors == NULL)
+		return false;
+	dv_fault_row_statuses(error->row_errors, statuses, write->n);
+	for (int i = 0; i < write->n; i++)
+	{
+		if (statuses[i] < 200 || statuses[i] >= 300)
+			continue;
+		write->set->fates[write->rows[i]] = DV_FATE_WRITTEN;
+		any = true;
+	}
+	return any;
+}
+
+/*
+ * An update was refused because rows are gone: which?  True when some are;
+ * else something that a row points to is missing.
+ */
+static bool
+sift_gone(DvWrite *write)
+{
+	DvRowSet *set = write->set;
+	DvProbe probe = make_probe(write->writer);
+	const char **ids = palloc(sizeof(char *) * write->n);
+	bool *there;
+	bool any = false;
+
+	for (int i = 0; i < write->n; i++)
+		ids[i] = set->rows[write->rows[i]].id;
+	there = dv_probe_ids(&probe, ids, write->n);
+	for (int i = 0; i < write->n; i++)
+	{
+		if (there[i])
+			continue;
+		set->fates[write->rows[i]] = DV_FATE_SKIPPED;
 		any = true;
 	}
 	return any;
@@ -451,8 +523,7 @@ harmless_fate(const DvWrite *write, int row, const DvError *error)
 	switch (writer->plan->mode)
 	{
 		case DV_WRITE_CREATE:
-			if (is_unique(error) && error->code == CODE_DUPLICATE && set->doubtful &&
-				!set->rows[row].id_given)
+			if (is_echo(writer, set, row, error))
 				return DV_FATE_WRITTEN;
 			if (is_unique(error) && writer->plan->do_nothing)
 				return DV_FATE_SKIPPED;
@@ -462,7 +533,7 @@ harmless_fate(const DvWrite *write, int row, const DvError *error)
 				return DV_FATE_SKIPPED;
 			break;
 		case DV_WRITE_UPDATE:
-			if (is_missing(error) && row_is_gone(writer, &set->rows[row]))
+			if (is_missing(error) && !row_exists(writer, &set->rows[row]))
 				return DV_FATE_SKIPPED;
 			break;
 		case DV_WRITE_DELETE:
@@ -521,21 +592,40 @@ any_open(const DvWrite *write)
 	return false;
 }
 
+/*
+ * Which rows of a refused bulk message need not, or must not, be sent again?
+ * True when there are some.
+ */
+static bool
+sift(DvWrite *write, const DvError *error)
+{
+	bool elastic = write->writer->table->table_type == DV_TABLE_ELASTIC;
+	DvWriteMode mode = write->writer->plan->mode;
+	bool any;
+
+	if (write->shape != SHAPE_MESSAGE)
+		return false;
+	any = elastic && sift_told(write, error);
+	if (mode == DV_WRITE_CREATE &&
+		((elastic && error->row_errors == NULL) || (write->set->doubtful && is_unique(error))))
+		any = sift_created(write) || any;
+	/* An id of an elastic table may be there in another partition (sheet 13.1): not asked about. */
+	if (mode == DV_WRITE_UPDATE && !elastic && is_missing(error))
+		any = sift_gone(write) || any;
+	return any;
+}
+
 /* A request for several rows that was refused as a whole. */
 static DvOutcome
 judge_many(DvWrite *write, const DvError *error)
 {
-	bool elastic = write->writer->table->table_type == DV_TABLE_ELASTIC;
-
 	if (may_have_raced(write, error))
 		return DV_OUTCOME_AGAIN;
 	if (is_too_slow(error))
 		return DV_OUTCOME_SMALLER;
 	if (!is_fault_of_row(error))
 		return DV_OUTCOME_FATAL;
-	/* Elastic tables keep the rows that were good (sheet 5.2). */
-	if (write->shape == SHAPE_MESSAGE && write->writer->plan->mode == DV_WRITE_CREATE &&
-		(elastic || (write->set->doubtful && is_unique(error))) && sift_created(write))
+	if (sift(write, error))
 		return any_open(write) ? DV_OUTCOME_AGAIN : DV_OUTCOME_DONE;
 	return DV_OUTCOME_BLAME;
 }

@@ -790,7 +790,7 @@ dv_fault_decide(const DvError *error, DvRepeat repeat, int attempt, double jitte
 	switch (error->kind)
 	{
 		case DV_ERROR_CONNECT:
-			return retry_up_to(CONNECT_RETRIES, error, attempt, jitter, wait_ms);
+			return retry_up_to(NETWORK_RETRIES, error, attempt, jitter, wait_ms);
 		case DV_ERROR_BROKEN:
 			if (repeat == DV_REPEAT_SAFE)
 				return retry_up_to(NETWORK_RETRIES, error, attempt, jitter, wait_ms);
@@ -827,4 +827,24 @@ dv_fault_class(const DvError *error)
 			return statuses[i].class;
 	}
 	return DV_FAULT_OTHER;
+}
+
+void
+dv_fault_row_statuses(const char *row_errors, int *statuses, int n)
+{
+	json_t *root = json_loads(row_errors, JSON_REJECT_DUPLICATES, NULL);
+	json_t *entry;
+	size_t i;
+
+	memset(statuses, 0, sizeof(int) * n);
+	json_array_foreach(root, i, entry)
+	{
+		const json_t *index = json_object_get(entry, "RequestIndex");
+		const json_t *status = json_object_get(entry, "StatusCode");
+
+		if (json_is_integer(index) && json_is_integer(status) && json_integer_value(index) >= 0 &&
+			json_integer_value(index) < n)
+			statuses[json_integer_value(index)] = (int) json_integer_value(status);
+	}
+	json_decref(root);
 }

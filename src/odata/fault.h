@@ -18,6 +18,12 @@
 extern void dv_fault_parse(int status, const char *body, size_t len, DvError *error);
 
 /*
+ * Reads a DvError's row_errors (sheet 5.4): statuses[i] becomes the HTTP status
+ * of the request's row i, 0 where the text does not tell.
+ */
+extern void dv_fault_row_statuses(const char *row_errors, int *statuses, int n);
+
+/*
  * A Retry-After value, in seconds or as an HTTP date, as milliseconds from now
  * (0 where past, at most a day); -1 if neither.
  */

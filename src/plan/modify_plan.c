@@ -59,6 +59,13 @@ dataverseAddForeignUpdateTargets(PlannerInfo *root, Index rtindex, RangeTblEntry
 							   table->name),
 						errhint("Add a uuid column with option column_name '%s'.",
 								table->primary_id ? table->primary_id : "<primary id>")));
+	/* The id alone is the address of the row whose partition is its id (sheet 13.1): another one. */
+	if (table->table_type == DV_TABLE_ELASTIC && partition == NULL)
+		ereport(ERROR, (errcode(ERRCODE_FDW_COLUMN_NAME_NOT_FOUND),
+						errmsg("foreign table \"%s\" has no column for the partition of its rows",
+							   table->name),
+						errhint("Rows of elastic tables are addressed by id and partition: add a text "
+								"column with option column_name 'partitionid'.")));
 	add_identity(root, rtindex, id);
 	if (partition != NULL)
 		add_identity(root, rtindex, partition);
@@ -244,8 +251,8 @@ dataversePlanForeignModify(PlannerInfo *root, ModifyTable *plan, Index resultRel
 int
 dataverseIsForeignRelUpdatable(Relation rel)
 {
-	DvTable *table = dv_options_table(RelationGetRelid(rel));
-
-	return table->settings.updatable ? (1 << CMD_INSERT) | (1 << CMD_UPDATE) | (1 << CMD_DELETE)
-									 : 0;
+	/* The catalog's views ask it of every table: one that is broken must not break them. */
+	return dv_options_updatable(RelationGetRelid(rel))
+			   ? (1 << CMD_INSERT) | (1 << CMD_UPDATE) | (1 << CMD_DELETE)
+			   : 0;
 }

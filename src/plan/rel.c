@@ -22,8 +22,11 @@
 #include "plan/rel.h"
 #include "remote/estimate.h"
 
-/* Rows assumed for a table never analyzed. */
-#define DEFAULT_ROWS 10000.0
+/*
+ * Rows assumed for a table never analyzed: rather too many, since reading a
+ * large table whole instead of by keys is the dearer mistake.
+ */
+#define DEFAULT_ROWS 100000.0
 
 /* Comparisons that the service takes in one query (sheet 2.3.1). */
 #define CONDITIONS_MAX 500
@@ -187,27 +190,27 @@ count_known(Oid userid, const DvRel *dvrel, const DvFilter *filter)
 }
 
 /*
- * Before the usual estimates: the table's size, or the rows that the known
- * conditions leave when the service can count that far (else -1).  One of the
- * two is asked for, both only beyond the service's counting.
+ * The table's size, or the rows that the known conditions leave: *counted is
+ * -1 where that is not known, and a lower bound from DV_COUNT_MAX on.  One of
+ * the two is asked for, both only beyond the service's counting.
  */
-static double
-ask_service(RelOptInfo *rel, const DvRel *dvrel, const Question *question)
+static void
+ask_service(RelOptInfo *rel, const DvRel *dvrel, const Question *question, double *counted)
 {
 	Oid userid = OidIsValid(rel->userid) ? rel->userid : GetUserId();
 	double total;
 
+	*counted = -1;
 	if (question->filter != NULL && question->filter->kind != DV_FILTER_TRUE)
 	{
-		double counted = count_known(userid, dvrel, question->filter);
-
-		if (counted < DV_COUNT_MAX)
-			return counted;
+		*counted = count_known(userid, dvrel, question->filter);
+		rel->tuples = Max(rel->tuples, *counted);
+		if (*counted < DV_COUNT_MAX)
+			return;
 	}
 	total = dv_estimate_table(userid, dvrel->table);
 	if (total >= 0)
-		rel->tuples = total;
-	return -1;
+		rel->tuples = Max(total, *counted);
 }
 
 static double
@@ -215,6 +218,18 @@ times_selectivity(PlannerInfo *root, RelOptInfo *rel, double rows, List *clauses
 {
 	return clamp_row_est(rows *
 						 clauselist_selectivity(root, clauses, rel->relid, JOIN_INNER, NULL));
+}
+
+/* Rows that some clauses leave of what the service counted, or not fewer than that. */
+static double
+apply_count(PlannerInfo *root, RelOptInfo *rel, double rows, double counted, List *others)
+{
+	double bound;
+
+	if (counted < 0)
+		return rows;
+	bound = times_selectivity(root, rel, counted, others);
+	return counted < DV_COUNT_MAX ? bound : Max(rows, bound);
 }
 
 static void
@@ -231,21 +246,17 @@ estimate_rows(PlannerInfo *root, RelOptInfo *rel, DvRel *dvrel)
 	if (dvrel->table->settings.remote_estimate && !dvrel->single_row)
 	{
 		sort_known(root, dvrel, &question);
-		counted = ask_service(rel, dvrel, &question);
-		rel->tuples = Max(rel->tuples, counted);
+		ask_service(rel, dvrel, &question, &counted);
 	}
 	set_baserel_size_estimates(root, rel);
+	rel->rows = apply_count(root, rel, rel->rows, counted, question.others);
+	dvrel->remote_rows = times_selectivity(root, rel, rel->tuples, sent_conditions(dvrel));
+	dvrel->remote_rows = apply_count(root, rel, dvrel->remote_rows, counted, question.others_sent);
 	if (dvrel->single_row)
+	{
 		rel->rows = Min(rel->rows, 1);
-	if (counted >= 0)
-		rel->rows = times_selectivity(root, rel, counted, question.others);
-
-	if (dvrel->single_row)
 		dvrel->remote_rows = 1;
-	else if (counted >= 0)
-		dvrel->remote_rows = times_selectivity(root, rel, counted, question.others_sent);
-	else
-		dvrel->remote_rows = times_selectivity(root, rel, rel->tuples, sent_conditions(dvrel));
+	}
 	dvrel->remote_rows = Max(dvrel->remote_rows, rel->rows);
 }
 

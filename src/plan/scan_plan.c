@@ -16,6 +16,7 @@
 
 #include "access/stratnum.h"
 #include "access/sysattr.h"
+#include "access/table.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -23,12 +24,14 @@
 #include "optimizer/paths.h"
 #include "optimizer/planmain.h"
 #include "optimizer/restrictinfo.h"
+#include "utils/rel.h"
 #include "utils/lsyscache.h"
 
 #include "handoff.h"
 #include "plan/rel.h"
 #include "plan/scan_plan.h"
 #include "plan/shipping.h"
+#include "plan/upper_plan.h"
 
 /* $top and one page hold at most this many rows (sheet 2.5). */
 #define TOP_MAX 5000
@@ -95,7 +98,11 @@ pathkey_column(const DvRel *dvrel, RelOptInfo *rel, PathKey *pathkey)
 	return NULL;
 }
 
-/* The sort keys that stand for these path keys; NIL when the service's order is not ours. */
+/*
+ * The sort keys that stand for these path keys; NIL when the service's order is
+ * not ours.  The place of nulls is not documented (sheet 15): a key has none,
+ * or it is the first one, and its nulls are asked for by themselves.
+ */
 static List *
 shippable_order(const DvRel *dvrel, RelOptInfo *rel, List *pathkeys)
 {
@@ -111,12 +118,15 @@ shippable_order(const DvRel *dvrel, RelOptInfo *rel, List *pathkeys)
 		DvColumn *column = pathkey_column(dvrel, rel, pathkey);
 		DvSortKey *key;
 
-		if (column == NULL || last || !dv_shipping_sortable(column, &last) ||
-			!null_is_excluded(dvrel, column))
+		if (column == NULL || last || !dv_shipping_sortable(column, &last))
 			return NIL;
 		key = palloc(sizeof(DvSortKey));
 		key->property = column->property;
 		key->descending = dv_pathkey_descending(pathkey);
+		key->nullable = !null_is_excluded(dvrel, column);
+		key->nulls_first = pathkey->pk_nulls_first;
+		if (key->nullable && sortkeys != NIL)
+			return NIL;
 		sortkeys = lappend(sortkeys, key);
 	}
 	return sortkeys;
@@ -127,15 +137,18 @@ shippable_order(const DvRel *dvrel, RelOptInfo *rel, List *pathkeys)
  */
 
 static void
-add_path_with(PlannerInfo *root, RelOptInfo *rel, List *pathkeys)
+add_path_with(PlannerInfo *root, RelOptInfo *rel, List *pathkeys, List *sortkeys)
 {
 	const DvRel *dvrel = rel->fdw_private;
 	DvCost cost = dv_rel_cost(root, rel, dvrel->remote_rows, rel->baserestrictinfo);
 	ForeignPath *path;
 
 	/* The service sorts with an index or pays for it: a little dearer than unsorted. */
-	if (pathkeys != NIL)
+	if (sortkeys != NIL)
 		cost.total += dvrel->remote_rows * cpu_operator_cost;
+	/* The rows without a first key are a request more. */
+	if (sortkeys != NIL && ((DvSortKey *) linitial(sortkeys))->nullable)
+		cost.total += dvrel->table->settings.startup_cost;
 	path = dv_create_foreignscan_path(root, rel, rel->rows, cost.startup, cost.total, pathkeys,
 									  rel->lateral_relids);
 	add_path(rel, (Path *) path);
@@ -233,14 +246,25 @@ add_keyed_paths(PlannerInfo *root, RelOptInfo *rel)
 		add_keyed_path(root, rel, lfirst(lc));
 }
 
+Path *
+dv_scan_plan_key_path(PlannerInfo *root, RelOptInfo *rel, Expr *keys, double sent)
+{
+	DvCost cost = dv_rel_cost(root, rel, sent, rel->baserestrictinfo);
+	ForeignPath *path = dv_create_foreignscan_path(root, rel, Min(sent, rel->rows), cost.startup,
+												   cost.total, NIL, rel->lateral_relids);
+
+	path->fdw_private = list_make1(keys);
+	return (Path *) path;
+}
+
 void
 dataverseGetForeignPaths(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
 {
-	const DvRel *dvrel = baserel->fdw_private;
+	List *sortkeys = shippable_order(baserel->fdw_private, baserel, root->query_pathkeys);
 
-	add_path_with(root, baserel, NIL);
-	if (root->query_pathkeys != NIL && shippable_order(dvrel, baserel, root->query_pathkeys) != NIL)
-		add_path_with(root, baserel, root->query_pathkeys);
+	add_path_with(root, baserel, NIL, NIL);
+	if (sortkeys != NIL)
+		add_path_with(root, baserel, root->query_pathkeys, sortkeys);
 	add_keyed_paths(root, baserel);
 }
 
@@ -296,9 +320,83 @@ sort_conditions(Conditions *conditions, RelOptInfo *rel, List *scan_clauses)
 	}
 }
 
+/*
+ * A key join's list goes out beside the other conditions; the join itself
+ * compares.  Returns n for $n, 0 without such a list.
+ */
+static int
+add_key_list(Conditions *conditions, const DvTable *table, RelOptInfo *rel, List *fdw_private)
+{
+	DvClause *clause;
+	DvFilter *list;
+
+	if (fdw_private == NIL)
+		return 0;
+	clause = dv_translate_clause(table, rel->relid, linitial(fdw_private));
+	list = dv_filter_shift_slots(clause->filter, list_length(conditions->operands));
+	Assert(list->kind == DV_FILTER_LEAF && list->op == DV_OP_IN);
+	conditions->operands = list_concat(conditions->operands, clause->operands);
+	conditions->filter = conditions->filter ? dv_filter_and(conditions->filter, list) : list;
+	return list_length(conditions->operands);
+}
+
+static bool
+has_row_triggers(Oid relid)
+{
+	Relation relation = table_open(relid, NoLock);
+	const TriggerDesc *triggers = relation->trigdesc;
+	bool result =
+		triggers != NULL && (triggers->trig_update_before_row || triggers->trig_update_after_row);
+
+	table_close(relation, NoLock);
+	return result;
+}
+
+static bool
+reads_whole_row(Node *node, Index relid)
+{
+	Bitmapset *used = NULL;
+
+	pull_varattnos(node, relid, &used);
+	return bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, used);
+}
+
+/*
+ * Core asks an updated foreign table for its whole row, to build the new row
+ * from.  Only the columns that SET names are sent, so where nobody looks at
+ * the rest of the new row (RETURNING, triggers, generated columns, the
+ * query's own whole-row reference), reading it would be for nothing.
+ */
+static bool
+whole_row_unused(PlannerInfo *root, const DvTable *table, RelOptInfo *rel)
+{
+	const Query *parse = root->parse;
+	ListCell *lc;
+
+	if (parse->commandType != CMD_UPDATE || !bms_is_member(rel->relid, root->all_result_relids) ||
+		parse->returningList != NIL || parse->withCheckOptions != NIL ||
+		has_row_triggers(table->relid) || reads_whole_row((Node *) parse->jointree, rel->relid))
+		return false;
+	for (int i = 0; i < table->ncolumns; i++)
+	{
+		if (table->columns[i].generated)
+			return false;
+	}
+	foreach (lc, root->processed_tlist)
+	{
+		TargetEntry *entry = lfirst(lc);
+
+		if (entry->resjunk && entry->resname != NULL && strcmp(entry->resname, "wholerow") == 0)
+			continue;
+		if (reads_whole_row((Node *) entry, rel->relid))
+			return false;
+	}
+	return true;
+}
+
 /* Attributes whose values the plan above, or a local condition, reads. */
 static List *
-needed_attributes(const DvTable *table, RelOptInfo *rel, List *local)
+needed_attributes(PlannerInfo *root, const DvTable *table, RelOptInfo *rel, List *local)
 {
 	Bitmapset *used = NULL;
 	List *attnums = NIL;
@@ -306,7 +404,8 @@ needed_attributes(const DvTable *table, RelOptInfo *rel, List *local)
 
 	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &used);
 	pull_varattnos((Node *) local, rel->relid, &used);
-	whole_row = bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, used);
+	whole_row = bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, used) &&
+				!whole_row_unused(root, table, rel);
 
 	for (int i = 0; i < table->ncolumns; i++)
 	{
@@ -390,12 +489,15 @@ dataverseGetForeignPlan(PlannerInfo *root, RelOptInfo *rel, Oid foreigntableid,
 	Conditions conditions;
 	DvScanPlan plan;
 
+	if (IS_UPPER_REL(rel))
+		return dv_upper_plan_make(rel, tlist, outer_plan);
 	sort_conditions(&conditions, rel, scan_clauses);
 
 	memset(&plan, 0, sizeof(plan));
+	plan.key_param = add_key_list(&conditions, dvrel->table, rel, best_path->fdw_private);
 	plan.relid = foreigntableid;
 	plan.entity_set = dvrel->table->entity_set;
-	plan.attnums = needed_attributes(dvrel->table, rel, conditions.local);
+	plan.attnums = needed_attributes(root, dvrel->table, rel, conditions.local);
 	plan.filter = conditions.filter;
 	plan.slot_types = operand_types(conditions.operands);
 	plan.sortkeys = sort_keys(dvrel, rel, best_path->path.pathkeys);

@@ -237,17 +237,23 @@ look_up(Oid userid, const DvTable *table, const char *path, AnswerReader read)
 	return rows;
 }
 
-/* Only what the user or the system wants to stop goes through. */
+/*
+ * Only what the user or the system wants to stop goes through, and not before
+ * our subtransaction is closed: who catches it further up closes his own.
+ */
 static void
-swallow_error(MemoryContext context)
+swallow_error(MemoryContext before, ResourceOwner owner)
 {
 	ErrorData *error;
 
-	MemoryContextSwitchTo(context);
+	MemoryContextSwitchTo(before);
 	error = CopyErrorData();
-	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
-		PG_RE_THROW();
 	FlushErrorState();
+	RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(before);
+	CurrentResourceOwner = owner;
+	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
+		ReThrowError(error);
 	elog(DEBUG1, "no estimate from the service: %s", error->message);
 	FreeErrorData(error);
 }
@@ -272,8 +278,7 @@ estimate(Oid userid, const DvTable *table, const char *path, AnswerReader read)
 	}
 	PG_CATCH();
 	{
-		swallow_error(work);
-		RollbackAndReleaseCurrentSubTransaction();
+		swallow_error(before, owner);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(before);

@@ -128,6 +128,7 @@ typedef struct TableOptions
 	char *primary_id;
 	int table_type;
 	List *key; /* char * */
+	char *partition;
 } TableOptions;
 
 typedef struct ColumnOptions
@@ -203,6 +204,8 @@ static const Option options[] = {
 	"standard, elastic or virtual", .words = table_type_words},
 	{"key", ON_TABLE, TABLE(key), take_names, NULL,
 	"alternate key used by writes: the foreign table's columns, comma separated"},
+	{"partition_column", ON_TABLE, TABLE(partition), take_text, NULL,
+	"the foreign table's datetime column by whose ranges too large an aggregate is cut; by default createdon, where the table has it"},
 
 	{"column_name", ON_COLUMN, COLUMN(column_name), take_text, NULL,
 	"name of the Dataverse column; by default the column's own name"},
@@ -875,6 +878,16 @@ read_table_options(DvTable *table, TableOptions *found)
 		table->settings.batch_size = 100;
 }
 
+bool
+dv_options_updatable(Oid relid)
+{
+	DvTable table = {.relid = relid};
+	TableOptions found = {0};
+
+	read_table_options(&table, &found);
+	return table.settings.updatable;
+}
+
 DvTable *
 dv_options_table(Oid relid)
 {
@@ -893,6 +906,7 @@ dv_options_table(Oid relid)
 	table->entity_set = found.entity_set;
 	table->primary_id = found.primary_id;
 	table->table_type = (DvTableType) found.table_type;
+	table->partition = found.partition;
 	read_columns(table, RelationGetDescr(rel));
 	read_key(table, found.key);
 	table_close(rel, NoLock);
@@ -925,6 +939,35 @@ dv_table_column_logical(const DvTable *table, const char *logical)
 			strcmp(table->columns[i].logical, logical) == 0)
 			return &table->columns[i];
 	return NULL;
+}
+
+static bool
+is_instant(const DvColumn *column)
+{
+	return column != NULL && (column->type == DV_TYPE_DATETIME ||
+							  column->type == DV_TYPE_DATETIME_FLOATING);
+}
+
+DvColumn *
+dv_table_partition(const DvTable *table)
+{
+	DvColumn *column;
+
+	if (table->partition == NULL)
+	{
+		column = dv_table_column_logical(table, "createdon");
+		return is_instant(column) ? column : NULL;
+	}
+	column = dv_table_column_named(table, table->partition);
+	if (!is_instant(column))
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_COLUMN_NAME_NOT_FOUND),
+				 errmsg("column \"%s\" in option \"partition_column\" of foreign table \"%s\" %s",
+						table->partition, table->name,
+						column == NULL ? "does not exist" : "is not a date with time"),
+				 errhint("Name a column of the foreign table whose attribute_type is DateTime or "
+						 "TimeZoneIndependent.")));
+	return column;
 }
 
 bool

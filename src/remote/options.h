@@ -110,6 +110,7 @@ typedef struct DvTable
 	char *entity_set;
 	char *primary_id; /* logical name, or NULL when not given */
 	DvTableType table_type;
+	char *partition;     /* option partition_column, or NULL */
 	int nkeys;           /* columns of the alternate key, 0 for none */
 	char **keys;         /* names as in the option "key": PostgreSQL's column names */
 	int ncolumns;        /* live columns */
@@ -121,11 +122,20 @@ extern DvServerOptions *dv_options_server(Oid serverid);
 extern DvUserOptions *dv_options_user(Oid userid, Oid serverid);
 extern DvTable *dv_options_table(Oid relid);
 
+/* Option updatable alone: columns that do not fit the table's options are no error here. */
+extern bool dv_options_updatable(Oid relid);
+
 /* NULL when there is none. */
 extern DvColumn *dv_table_column(const DvTable *table, AttrNumber attnum);
 extern DvColumn *dv_table_column_named(const DvTable *table, const char *name);
 extern DvColumn *dv_table_column_logical(const DvTable *table,
 										 const char *logical); /* not labels or targets */
+
+/*
+ * The datetime column by whose ranges the table may be cut, or NULL: the one
+ * named by partition_column, which throws when it is none, else createdon.
+ */
+extern DvColumn *dv_table_partition(const DvTable *table);
 
 /* One row of the option table, as dataverse_options() and the README show it. */
 typedef struct DvOptionInfo

@@ -319,8 +319,19 @@ static const struct
 };
 
 static DvErrorKind
+listed_kind(CURLcode result)
+{
+	for (int i = 0; i < lengthof(result_kinds); i++)
+		if (result_kinds[i].code == result)
+			return result_kinds[i].kind;
+	return DV_ERROR_NONE;
+}
+
+static DvErrorKind
 result_kind(const DvHttp *http, CURLcode result)
 {
+	DvErrorKind kind = listed_kind(result);
+
 	if (http->body.overflow || http->head.overflow)
 		return DV_ERROR_LIMIT;
 	if (http->body.nomem || http->head.nomem)
@@ -329,9 +340,12 @@ result_kind(const DvHttp *http, CURLcode result)
 		return DV_ERROR_BROKEN;
 	if (result == CURLE_OPERATION_TIMEDOUT)
 		return http->sends > 0 ? DV_ERROR_TIMEOUT : DV_ERROR_CONNECT;
-	for (int i = 0; i < lengthof(result_kinds); i++)
-		if (result_kinds[i].code == result)
-			return result_kinds[i].kind;
+
+	/* libcurl wants to send again what went out over a connection now dead, and finds nobody */
+	if (http->sends > 0 && (kind == DV_ERROR_CONNECT || kind == DV_ERROR_TLS))
+		return DV_ERROR_BROKEN;
+	if (kind != DV_ERROR_NONE)
+		return kind;
 	return http->sends > 0 ? DV_ERROR_BROKEN : DV_ERROR_CONNECT;
 }
 
@@ -353,6 +367,9 @@ describe_failure(DvHttp *http, CURLcode result)
 					 Min(http->connect_timeout, http->timeout));
 	else if (http->replay_refused)
 		dv_error_set(error, kind, "the connection was closed before an answer came");
+	else if (kind == DV_ERROR_BROKEN && listed_kind(result) != DV_ERROR_NONE)
+		dv_error_set(error, kind, "the connection was lost, and there is no new one: %s",
+					 http->words[0] != '\0' ? http->words : curl_easy_strerror(result));
 	else if (result == CURLE_SSL_CONNECT_ERROR)
 		dv_error_set(error, kind, "the TLS handshake failed: %s",
 					 http->words[0] != '\0' ? http->words : curl_easy_strerror(result));

@@ -38,7 +38,7 @@ my %DEMO = (
 
 # --- beginning and end ---------------------------------------------------------------------
 
-# rows, seed, quirks, latency_ms, token_lifetime: the service's own switches.
+# rows, seed, quirks, latency_ms, token_lifetime, aggregate_limit: the service's own switches.
 # server_options: further options of server crm, as a hash.
 # import => 0: leave schema crm empty; import => 'account, contact': those only.
 sub new
@@ -199,6 +199,7 @@ sub start_service
         '--seed', $arguments{seed} // 'demo', '--rows', $arguments{rows} // 100);
 
     push @command, '--latency-ms', $arguments{latency_ms} if $arguments{latency_ms};
+    push @command, '--aggregate-limit', $arguments{aggregate_limit} if $arguments{aggregate_limit};
     push @command, '--token-lifetime', $arguments{token_lifetime} if $arguments{token_lifetime};
     push @command, '--database', "$self->{dir}/service.db" if $arguments{database};
     push @command, '--quirk', "$_=$quirks->{$_}" for sort keys %$quirks;

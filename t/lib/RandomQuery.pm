@@ -4,7 +4,8 @@
 #     my $query = $random->query;
 #     $query->{sql}($schema)     # the statement over the tables of that schema
 #
-# A column is { name, type, values => [texts] }.  Literals come from the values
+# A column is { name, type, values => [texts], collation }; the last only where
+# equal texts may differ.  Literals come from the values
 # and from near misses: another case, a trailing blank, an accent dropped, one
 # unit more, a fraction, what no column can hold.  No query made here fails on
 # sound data, so any error is a finding.
@@ -281,7 +282,8 @@ sub list
 sub array
 {
     my ($self, $column) = @_;
-    return "'{}'::$column->{type}\[]" if chance(0.05);
+    return one_of("'{}'", 'NULL') . "::$column->{type}\[]" if chance(0.07);
+    return 'ARRAY[[' . $self->own_literal($column) . '], [' . $self->own_literal($column) . ']]' if chance(0.05);
     return 'ARRAY[' . $self->list($column, chance(0.3) ? 0.3 : 0) . ']';
 }
 
@@ -317,7 +319,8 @@ sub general_leaf
 sub partner
 {
     my ($self, $table, $column) = @_;
-    return one_of(map { $_->{name} } grep { $_->{type} eq $column->{type} } @{ $table->{columns} });
+    return one_of(map { $_->{name} } grep { $_->{type} eq $column->{type} && ($_->{collation} // '') eq ($column->{collation} // '') }
+            @{ $table->{columns} });
 }
 
 sub order_leaf
@@ -339,6 +342,9 @@ sub text_leaf
 {
     my ($self, $table, $column) = @_;
     my $name = "t.$column->{name}";
+    # patterns are not for such collations
+    return $self->order_leaf($column) if $column->{collation};
+
     my $like = one_of('LIKE', 'LIKE', 'LIKE', 'ILIKE', 'ILIKE', 'NOT LIKE', 'NOT ILIKE');
 
     return one_of(
@@ -349,6 +355,8 @@ sub text_leaf
         sub { "$name ^@ " . quote(head(near_text(value_of($column)), 3)) },
         sub { $self->order_leaf($column) },
         sub { "$name = " . $self->literal($column) },
+        sub { "$name = " . $self->literal($column) },
+        sub { 'NOT starts_with(' . $name . ', ' . quote(head(near_text(value_of($column)), int rand 8)) . ')' },
         sub { qq{$name COLLATE "C" = } . $self->literal($column) },
         sub { "$name ~ '^[A-Z]'" },
         sub { "lower($name) = lower(" . $self->own_literal($column, 0) . ')' },
@@ -422,7 +430,7 @@ sub sortable
 {
     my ($self, $table) = @_;
     my %seen;
-    my @columns = grep { $_->{type} ne 'bytea' } @{ $table->{likely} };
+    my @columns = grep { $_->{type} ne 'bytea' && !$_->{collation} } @{ $table->{likely} };
     return grep { !$seen{ $_->{name} }++ } some_of(1, 3, sub { one_of(@columns) });
 }
 
@@ -457,15 +465,31 @@ sub first_rows
 sub aggregated
 {
     my ($self, $name, $table, $condition) = @_;
-    my @columns = grep { $_->{type} !~ /uuid|bytea|boolean/ } map { $self->column_of($table) } 1 .. 3;
-    my $column = $columns[0] // $table->{likely}[0];
+    my @columns = grep { $_->{type} !~ /uuid|bytea|boolean/ && !$_->{collation} } map { $self->column_of($table) } 1 .. 9;
+    my $column = $columns[0];
     my $of = "t.$column->{name}";
 
     return { kind => 'bag', sql => "SELECT DISTINCT $of FROM $SCHEMA$name t WHERE $condition" } if chance(0.2);
     return { kind => 'bag', sql => "SELECT $of, count(*) FROM $SCHEMA$name t WHERE $condition GROUP BY $of" }
-        if chance(0.3) || $column->{type} =~ /uuid|bytea|boolean/;
-    my $sql = $column->{type} eq 'integer[]' ? "count($of)" : one_of('min', 'max') . "($of)";
-    return { kind => 'bag', sql => "SELECT $sql FROM $SCHEMA$name t WHERE $condition" };
+        if chance(0.3);
+    my $sql = join ', ', some_of(1, 3, sub { aggregate(one_of(@columns)) });
+    my ($group) = chance(0.3) ? grep { $_->{type} =~ /integer$|boolean|date|text/ && !$_->{collation} } map { $self->column_of($table) } 1 .. 9 : ();
+    return { kind => 'bag', sql => "SELECT $sql FROM $SCHEMA$name t WHERE $condition" } if !$group;
+    my $having = chance(0.3) ? ' HAVING count(*) > 1' : '';
+    return { kind => 'bag', sql => "SELECT t.$group->{name}, $sql FROM $SCHEMA$name t WHERE $condition GROUP BY t.$group->{name}$having" };
+}
+
+# Sums of doubles depend on the order of the rows.
+sub aggregate
+{
+    my ($column) = @_;
+    my $of = "t.$column->{name}";
+    my @functions = ('count(%s)', 'count(DISTINCT %s)', 'count(*)');
+
+    push @functions, 'min(%s)', 'max(%s)', 'min(%s)', 'max(%s)' if $column->{type} ne 'integer[]';
+    push @functions, 'sum(%s)', 'avg(%s)', 'sum(%s)' if $column->{type} =~ /^(integer|bigint|numeric)$/;
+    my $sql = one_of(@functions) =~ s/%s/$of/r;
+    return $sql . (chance(0.15) ? " FILTER (WHERE $of IS NOT NULL)" : '');
 }
 
 sub joined
@@ -491,16 +515,40 @@ sub joined
             "SELECT k.n FROM $keys WHERE NOT EXISTS (SELECT FROM $SCHEMA$name t WHERE $of $op k.v AND $condition)") };
 }
 
+# Two tables, along columns of one type.
+sub crossed
+{
+    my ($self, $name, $table, $condition) = @_;
+    my $other_name = one_of(sort keys %{ $self->{tables} });
+    my $other = $self->{tables}{$other_name};
+    my $type = one_of('uuid', 'uuid', 'integer', 'text', 'timestamp with time zone');
+    my ($left) = grep { $_->{type} eq $type && !$_->{collation} } map { $self->column_of($table) } 1 .. 40;
+    my @right = grep { $_->{type} eq $type && !$_->{collation} } @{ $other->{likely} };
+
+    return $self->plain($name, $table, $condition) if !$left || !@right;
+    my $on = "u." . one_of(@right)->{name} . " = t.$left->{name}";
+    return {
+        kind => 'bag',
+        joins => 1,
+        sql => one_of(
+            "SELECT t.$table->{id}, u.$other->{id} FROM $SCHEMA$name t JOIN $SCHEMA$other_name u ON $on WHERE $condition",
+            "SELECT t.$table->{id}, u.$other->{id} FROM $SCHEMA$name t LEFT JOIN $SCHEMA$other_name u ON $on WHERE $condition",
+            "SELECT t.$table->{id}, u.$other->{id} FROM $SCHEMA$name t RIGHT JOIN $SCHEMA$other_name u ON $on AND $condition",
+            "SELECT t.$table->{id}, u.$other->{id} FROM $SCHEMA$name t FULL JOIN $SCHEMA$other_name u ON $on",
+            "SELECT t.$table->{id} FROM $SCHEMA$name t WHERE $condition AND EXISTS (SELECT FROM $SCHEMA$other_name u WHERE $on)",
+            "SELECT t.$table->{id} FROM $SCHEMA$name t WHERE $condition AND NOT EXISTS (SELECT FROM $SCHEMA$other_name u WHERE $on)") };
+}
+
 sub query
 {
     my ($self) = @_;
     my $name = one_of(@{ $self->{weights} // [ sort keys %{ $self->{tables} } ] });
     my $table = $self->{tables}{$name};
     my $prepared = chance(0.12);
-    my $make = $prepared ? \&plain : one_of((\&plain) x 5, (\&sorted) x 3, (\&first_rows) x 2, (\&aggregated) x 2, (\&joined) x 2);
+    my $make = $prepared ? \&plain : one_of((\&plain) x 5, (\&sorted) x 3, (\&first_rows) x 2, (\&aggregated) x 2, (\&joined) x 2, \&crossed);
 
     $self->{params} = $prepared ? [] : undef;
-    my $query = $make->($self, $name, $table, $self->condition($table, int rand 4));
+    my $query = $make->($self, $name, $table, $self->condition($table, one_of(0, 0, 0, 1, 1, 2, 3)));
     $query->{params} = $self->{params};
     $self->{params} = undef;
     return $query;

@@ -96,6 +96,7 @@ test_details(void)
 			 "\"@Microsoft.PowerApps.CDS.ErrorDetails.Plugin.BulkApiErrorDetails\":"
 			 "\"[{\\\"RequestIndex\\\":0}]\"}}");
 	StringInfoData long_text;
+	int statuses[3];
 	int i;
 
 	is(error.duplicate_attributes, "<D><a>X</a></D>", "duplicate attributes");
@@ -104,6 +105,14 @@ test_details(void)
 					   "[{\"RequestIndex\":1,\"StatusCode\":404}]}}");
 	is(error.row_errors, "[{\"RequestIndex\":1,\"StatusCode\":404}]", "row errors as JSON");
 	is(error.duplicate_attributes, NULL, "no duplicate attributes");
+	dv_fault_row_statuses(
+		"[{\"RequestIndex\":2,\"StatusCode\":404},{\"RequestIndex\":0,\"StatusCode\":201},"
+		"{\"RequestIndex\":3,\"StatusCode\":204},{\"RequestIndex\":-1,\"StatusCode\":204},7]",
+		statuses, 3);
+	ok(statuses[0] == 201 && statuses[1] == 0 && statuses[2] == 404,
+	   "statuses by row, others dropped");
+	dv_fault_row_statuses("no list", statuses, 3);
+	ok(statuses[0] == 0 && statuses[1] == 0 && statuses[2] == 0, "no statuses in what is no list");
 
 	initStringInfo(&long_text);
 	appendStringInfoString(&long_text, "{\"error\":{\"message\":\"");
@@ -202,7 +211,8 @@ test_decide(void)
 
 	door.retry_after_ms = 1000;
 	decides("no connection", fault(DV_ERROR_CONNECT, 0, 0), UNSAFE, 0, RETRY);
-	decides("no connection", fault(DV_ERROR_CONNECT, 0, 0), SAFE, 9, FAIL);
+	decides("no connection, again", fault(DV_ERROR_CONNECT, 0, 0), UNSAFE, 3, RETRY);
+	decides("no connection for long", fault(DV_ERROR_CONNECT, 0, 0), SAFE, 4, FAIL);
 	decides("TLS", fault(DV_ERROR_TLS, 0, 0), SAFE, 0, FAIL);
 	decides("broken connection", fault(DV_ERROR_BROKEN, 0, 0), SAFE, 0, RETRY);
 	decides("broken connection", fault(DV_ERROR_BROKEN, 0, 0), SAFE, 9, FAIL);

@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-from . import app, auth, jwt, server
+from . import app, apply, auth, jwt, server
 from .core import Quirks
 
 
@@ -33,6 +33,8 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--seed", choices=("demo", "none"), default="demo")
     parser.add_argument("--rows", type=int, default=1000, help="accounts of the demo data")
     parser.add_argument("--latency-ms", type=float, default=0, help="wait before every answer")
+    parser.add_argument("--aggregate-limit", type=int, default=apply.MAX_ROWS, metavar="N",
+                        help="rows that one request may aggregate (default: %(default)s)")
     parser.add_argument("--quirk", action="append", default=[], metavar="NAME=VALUE",
                         help="one of the questions the documentation leaves open")
     parser.add_argument("--tenant-id", default=app.DEFAULT_TENANT)
@@ -46,6 +48,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
 
 def build(options: argparse.Namespace) -> app.Service:
     certificate = None
+    apply.MAX_ROWS = options.aggregate_limit
     if options.client_certificate:
         certificate = jwt.load_certificate(Path(options.client_certificate).read_text())
     credentials = auth.Credentials(options.tenant_id, options.client_id, options.client_secret,

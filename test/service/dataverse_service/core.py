@@ -137,6 +137,25 @@ class Relationship:
     cascade_delete: bool = False
 
 
+@dataclasses.dataclass(frozen=True)
+class Association:
+    """One N:N relationship as one of its tables sees it."""
+
+    schema_name: str
+    navigation: str  #: collection-valued, on ``table``
+    table: str
+    attribute: str  #: column of the intersect table that holds ``table``'s id
+    intersect: str  #: logical name of the intersect table
+    other: str
+    other_attribute: str
+    other_navigation: str
+
+    def reversed(self) -> Association:
+        return Association(self.schema_name, self.other_navigation, self.other,
+                           self.other_attribute, self.intersect, self.table, self.attribute,
+                           self.navigation)
+
+
 @dataclasses.dataclass
 class Table:
     name: str  #: logical name
@@ -175,6 +194,7 @@ class Table:
 class Model:
     tables: dict[str, Table]  #: by logical name
     relationships: list[Relationship]
+    associations: list[Association] = dataclasses.field(default_factory=list)  #: N:N, one side each
 
     def __post_init__(self) -> None:
         self.by_set = {t.set_name: t for t in self.tables.values()}
@@ -186,6 +206,11 @@ class Model:
     def one_to_many(self, table: str) -> dict[str, Relationship]:
         """Collection-valued navigation properties of a table."""
         return {r.one_to_many_navigation: r for r in self.relationships if r.referenced == table}
+
+    def many_to_many(self, table: str) -> dict[str, Association]:
+        """Collection-valued navigation properties of N:N relationships, from both sides."""
+        sides = [side for a in self.associations for side in (a, a.reversed())]
+        return {side.navigation: side for side in sides if side.table == table}
 
 
 @dataclasses.dataclass
@@ -218,7 +243,7 @@ class Quirks:
     group_dates: str = "refused"  #: refused | accepted: a date column in groupby
     alias_clash: str = "refused"  #: refused | accepted: an $apply alias that is a column's name
     cookie_page: str = "stuck"  #: stuck | counted: pagenumber in FetchXML's cookie annotation stays 2
-    distinct_order: str = "stable"  #: stable | shifting: distinct FetchXML without order, page by page
+    distinct_order: str = "stable"  #: stable | shifting: distinct FetchXML without order, over pages
     lookup_under_alias: str = "plain"  #: plain | value: ``a.ownerid`` or ``a._ownerid_value``
 
 
@@ -229,7 +254,8 @@ class Response:
     headers: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     """Without the standard ones (Content-Length, OData-Version, REQ_ID …), which app.py adds;
     Content-Type is put here only when it is not ``application/json; odata.metadata=minimal``."""
-    volatile: bool = False  #: depends on the clock: never kept
+    volatile: bool = dataclasses.field(default=False, kw_only=True)
+    """Depends on the clock: never kept."""
 
 
 class Fault(Exception):

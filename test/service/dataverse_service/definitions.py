@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from typing import Any, Optional
 
-from .core import Column, Key, Kind, Model, Option, Relationship, Table
+from .core import Association, Column, Key, Kind, Model, Option, Relationship, Table
 from .tables import metadata_id
 
 Document = dict[str, Any]
@@ -504,6 +504,37 @@ def relationship_document(relationship: Relationship) -> Document:
     }
 
 
+def _menu(title: str) -> Document:
+    return {"Behavior": "UseLabel", "Group": "Details", "Order": None, "IsCustomizable": True,
+            "Icon": None, "ViewId": None, "AvailableOffline": True, "MenuId": None,
+            "QueryApi": None, "Label": label(title)}
+
+
+def association_document(side: Association) -> Document:
+    """An N:N relationship (sheet 9.4)."""
+    return {
+        "MetadataId": metadata_id("relationship", side.schema_name),
+        "HasChanged": None,
+        "IsCustomRelationship": "_" in side.intersect,
+        "IsValidForAdvancedFind": True,
+        "SchemaName": side.schema_name,
+        "SecurityTypes": "None",
+        "IsManaged": True,
+        "RelationshipType": "ManyToManyRelationship",
+        "IntroducedVersion": "1.0.0.0",
+        "Entity1LogicalName": side.table,
+        "Entity1IntersectAttribute": side.attribute,
+        "Entity1NavigationPropertyName": side.navigation,
+        "Entity2LogicalName": side.other,
+        "Entity2IntersectAttribute": side.other_attribute,
+        "Entity2NavigationPropertyName": side.other_navigation,
+        "IntersectEntityName": side.intersect,
+        "IsCustomizable": managed(True, "iscustomizable"),
+        "Entity1AssociatedMenuConfiguration": _menu(""),
+        "Entity2AssociatedMenuConfiguration": _menu(""),
+    }
+
+
 class Definition:
     """All documents of one table."""
 
@@ -516,7 +547,8 @@ class Definition:
                             if r.referencing == table.name]
         self.one_to_many = [relationship_document(r) for r in model.relationships
                             if r.referenced == table.name]
-        self.many_to_many: list[Document] = []
+        self.many_to_many = [association_document(a) for a in model.associations
+                             if table.name in (a.table, a.other)]
 
     def collection(self, name: str) -> list[Document]:
         """A collection other than Attributes."""
@@ -542,6 +574,10 @@ class Catalog:
     @functools.cached_property
     def relationships(self) -> list[Document]:
         return [relationship_document(r) for r in self.model.relationships]
+
+    @functools.cached_property
+    def associations(self) -> list[Document]:
+        return [association_document(a) for a in self.model.associations]
 
     @functools.cached_property
     def global_option_sets(self) -> dict[str, Document]:

@@ -10,11 +10,12 @@ from typing import Any, Optional, Sequence
 from urllib.parse import quote as percent_quote
 
 from . import paging, render
-from .core import Column, Context, Relationship, Table
+from .core import Association, Column, Context, Relationship, Table
 from .odata import Expand
 from .render import Field, Rows, quote
-from .where import (MAX_LINKS, PRINCIPALS, Builder, collection_nav, leads_to_principal,
-                    no_principal_property, no_property, refuse, single_nav)
+from .where import (MAX_LINKS, PRINCIPALS, Builder, Scope, association_nav, collection_nav,
+                    is_collection, leads_to_principal, no_principal_property, no_property, refuse,
+                    single_nav)
 
 
 # --- Selections ----------------------------------------------------------------------------
@@ -43,7 +44,7 @@ def select_fields(ctx: Context, table: Table, names: Optional[Sequence[str]]) ->
         if column is None and name == "ownerid" and table.name in PRINCIPALS:
             column = table.columns[table.primary_id]
         if column is None:
-            if single_nav(ctx.model, table, name) or collection_nav(ctx.model, table, name):
+            if single_nav(ctx.model, table, name) or is_collection(ctx.model, table, name):
                 continue  # accepted, and without effect: it does not return the lookup's id
             raise no_property(table, name)
         fields[name] = Field(name, column)
@@ -60,6 +61,9 @@ def context_names(select: Optional[Sequence[str]], expands: Sequence[Expand]) ->
     """What stands in parentheses in ``@odata.context``."""
     names = list(select or ())
     for expand in expands:
+        if expand.ref:
+            names.extend((expand.nav, f"{expand.nav}/$ref()"))
+            continue
         names.append(f"{expand.nav}({context_names(expand.select, expand.expand)[1:-1]})")
     return f"({','.join(names)})" if names else ""
 
@@ -72,10 +76,17 @@ class Plan:
     """An $expand item with the relationship it follows."""
 
     item: Expand
-    relation: Relationship
-    many: bool  #: one-to-many
+    relation: Optional[Relationship]  #: None: many-to-many
+    many: bool  #: a collection
     principal: bool
     children: tuple["Plan", ...] = ()
+    side: Optional[Association] = None  #: many-to-many
+
+    @property
+    def lookup(self) -> str:
+        """The lookup on the referencing table."""
+        assert self.relation is not None
+        return self.relation.referencing_attribute
 
 
 _LIMITED = ("Only $select and $filter clause can be provided while doing $expand on many-to-one "
@@ -89,7 +100,18 @@ def plan(ctx: Context, table: Table, items: Sequence[Expand]) -> tuple[Plan, ...
         raise refuse(f"The number of $expand in the query exceeds the limit of {MAX_LINKS}.",
                      "0x8004430D")
     nested = any(item.expand for item in items)
-    return _plan(ctx, table, items, nested)
+    plans = _plan(ctx, table, items, nested)
+    _refuse_mixtures(plans, nested)
+    return plans
+
+
+def _refuse_mixtures(plans: Sequence[Plan], nested: bool) -> None:
+    """N:N stands alone: several of them, neither nested nor beside others (sheet 2.8)."""
+    def some(plans: Sequence[Plan]) -> bool:
+        return any(p.side is not None or some(p.children) for p in plans)
+    if some(plans) and (nested or any(p.side is None for p in plans)):
+        raise refuse("$expand on many-to-many relationships cannot be nested or combined with "
+                     "other relationships.")
 
 
 def _plan(ctx: Context, table: Table, items: Sequence[Expand], nested: bool) -> tuple[Plan, ...]:
@@ -106,9 +128,10 @@ def _plan_item(ctx: Context, table: Table, item: Expand, nested: bool) -> Plan:
     one = single_nav(ctx.model, table, item.nav)
     many = None if one else collection_nav(ctx.model, table, item.nav)
     relation = one or many
-    if relation is None:
+    side = association_nav(ctx.model, table, item.nav) if relation is None else None
+    if relation is None and side is None:
         raise no_property(table, item.nav)
-    if item.ref and many:
+    if item.ref and not one:
         raise refuse("Expand with $ref is only supported on lookup type navigation property.")
     if item.ref and (item.raw or item.expand):
         raise refuse("Expand with $ref takes no options.")
@@ -118,9 +141,17 @@ def _plan_item(ctx: Context, table: Table, item: Expand, nested: bool) -> Plan:
     if principal:
         _check_principal(item)
         return Plan(item, relation, False, True)
-    other = ctx.model.tables[relation.referencing if many else relation.referenced]
+    other = ctx.model.tables[_other(relation, bool(many), side)]
     select_fields(ctx, other, item.select)
-    return Plan(item, relation, bool(many), False, _plan(ctx, other, item.expand, nested))
+    children = _plan(ctx, other, item.expand, nested)
+    return Plan(item, relation, not one, False, children, side)
+
+
+def _other(relation: Optional[Relationship], many: bool, side: Optional[Association]) -> str:
+    if side is not None:
+        return side.other
+    assert relation is not None
+    return relation.referencing if many else relation.referenced
 
 
 def _check_principal(item: Expand) -> None:
@@ -135,7 +166,7 @@ def _refuse_both_sides(plans: Sequence[Plan]) -> None:
     """The lookup and its inverse collection in one query (sheet 2.8)."""
     seen: set[str] = set()
     for p in plans:
-        if p.relation.referencing == p.relation.referenced:
+        if p.relation is not None and p.relation.referencing == p.relation.referenced:
             if p.relation.schema_name in seen:
                 raise refuse("An item with the same key has already been added.", "0x80040216")
             seen.add(p.relation.schema_name)
@@ -157,7 +188,7 @@ class Expander:
         for p in plans:
             if p.many:
                 continue
-            column = rows.table.columns[p.relation.referencing_attribute]
+            column = rows.table.columns[p.lookup]
             rows.need(column.name)
             rows.need(column.name + "__t")
 
@@ -168,7 +199,7 @@ class Expander:
     # N:1
 
     def _one(self, rows: Rows, p: Plan) -> list[str]:
-        column = rows.table.columns[p.relation.referencing_attribute]
+        column = rows.table.columns[p.lookup]
         ids = rows.values(column.name)
         targets = render.targets_of(column, ids, rows.values(column.name + "__t"))
         name = quote(p.item.nav)
@@ -176,6 +207,7 @@ class Expander:
             return self._refs(rows, column, name, ids, targets)
         if p.principal:
             return [f'{name}:{{"ownerid":"{i}"}}' if i else f"{name}:null" for i in ids]
+        assert p.relation is not None
         table = self.ctx.model.tables[p.relation.referenced]
         ids = [i if t == table.name else None for i, t in zip(ids, targets)]
         objects = self._objects(table, p, sorted({i for i in ids if i is not None}))
@@ -220,34 +252,44 @@ class Expander:
     # 1:N
 
     def _many(self, rows: Rows, p: Plan) -> list[str]:
-        table = self.ctx.model.tables[p.relation.referencing]
-        lookup = table.columns[p.relation.referencing_attribute]
+        table = self.ctx.model.tables[_other(p.relation, True, p.side)]
         parents = list(rows.values(rows.table.primary_id))
-        fields = self._child_fields(table, lookup, p)
-        child = Rows(self.ctx, table, fields, etags=not self.nested)
+        child = Rows(self.ctx, table, self._child_fields(table, p), etags=not self.nested)
         self.need(child, p.children)
-        place = child.need(lookup.name)
         scope = self.builder.scope(table)
         condition = self._condition(scope, p)
         terms = paging.order_terms(self.builder, scope, p.item.orderby, {})
         limit = self._limit(p)
         groups: dict[str, list[tuple[Any, ...]]] = {parent: [] for parent in parents}
         columns = child.sql(scope.alias) + "".join(f", {t.raw}" for t in terms)
-        kind = (f" AND {scope.alias}.\"{lookup.name}__t\" = '{rows.table.name}'"
-                if len(lookup.targets) > 1 else "")
+        join, owner, kind = self._owner(rows.table, scope, p)
         for part in render.chunks(parents):
-            sql = (f"SELECT {columns} FROM {scope.source()} WHERE {scope.column(lookup.name)} IN "
+            sql = (f"SELECT {columns}, {owner} FROM {scope.source()}{join} WHERE {owner} IN "
                    f"({','.join('?' * len(part))}){kind}{condition[0]} "
                    f"ORDER BY {paging.order_sql(terms)}")
             for row in self.ctx.store.execute(sql, (*part, *condition[1])):
-                group = groups[row[place]]
+                group = groups[row[-1]]
                 if len(group) <= limit:
-                    group.append(row)
+                    group.append(row[:-1])
         return self._collections(rows, child, p, parents, groups, limit, terms)
 
-    def _child_fields(self, table: Table, lookup: Column, p: Plan) -> list[Field]:
-        """Children carry their foreign key."""
+    def _owner(self, table: Table, scope: Scope, p: Plan) -> tuple[str, str, str]:
+        """A join, the SQL of the parent's id, and a condition on the parent's kind."""
+        if p.side is not None:
+            join = (f' JOIN "{p.side.intersect}" ties ON ties."{p.side.other_attribute}" = '
+                    f"{scope.key}")
+            return join, f'ties."{p.side.attribute}"', ""
+        lookup = scope.table.columns[p.lookup]
+        kind = (f" AND {scope.alias}.\"{lookup.name}__t\" = '{table.name}'"
+                if len(lookup.targets) > 1 else "")
+        return "", scope.column(lookup.name), kind
+
+    def _child_fields(self, table: Table, p: Plan) -> list[Field]:
+        """Children carry their foreign key, but under a nested $expand, as the docs show."""
         fields = select_fields(self.ctx, table, p.item.select)
+        if self.nested or p.side is not None:
+            return fields
+        lookup = table.columns[p.lookup]
         if all(f.name != lookup.property_name for f in fields):
             fields.append(Field(lookup.property_name, lookup))
         return fields
@@ -295,4 +337,4 @@ class Expander:
         return f'{text},"{name}@odata.nextLink":{quote(url)}'
 
 
-_URL_SAFE = ",'()/$*=:@"
+_URL_SAFE = ",'()/$*=:@;"

@@ -5,6 +5,7 @@ Rows are rendered a column at a time, as in ``render``; a null is left out of it
 from __future__ import annotations
 
 import dataclasses
+import sqlite3
 from typing import Any, Optional, Sequence
 from urllib.parse import unquote
 from xml.etree import ElementTree
@@ -15,7 +16,6 @@ from .expand import all_fields
 from .fetchjoin import Joins, Source, duplicate_alias
 from .fetchwhere import FetchBuilder, column_of
 from .fetchxml import Fetch, fault
-from .paging import Term
 from .render import Field
 from .request import MAX_COUNT, Request, page_response
 from .where import Sql
@@ -49,10 +49,17 @@ def answer(request: Request, counted: bool) -> Response:
     if stored:
         _page_of_view(request, fetch)
     assert isinstance(request.builder, FetchBuilder)
-    joins = Joins(request.builder, fetch.entity, request.scope, set())
-    counted = counted or fetch.returntotalrecordcount
-    run = fetchaggregate.answer if fetch.aggregate else _rows
-    response = run(request, fetch, joins, counted, stored)
+    try:
+        joins = Joins(request.builder, fetch.entity, request.scope, set())
+        counted = counted or fetch.returntotalrecordcount
+        run = fetchaggregate.answer if fetch.aggregate else _rows
+        response = run(request, fetch, joins, counted, stored)
+    except RecursionError:
+        raise fetchxml.malformed("The query is nested too deeply.") from None
+    except sqlite3.OperationalError as error:
+        if "overflow" not in str(error) and "depth" not in str(error):
+            raise
+        raise fetchxml.malformed("The query is nested too deeply.") from None
     response.volatile = request.builder.volatile
     return response
 

@@ -30,8 +30,10 @@ class Source:
 
 
 def all_of(parts: Sequence[Sql], word: str = " AND ") -> Sql:
-    if not parts:
-        return Sql("")
+    if len(parts) < 2:
+        return parts[0] if parts else Sql("")
+    # The deepest first: so SQLite's parser, whose stack is small, gets through deep nesting.
+    parts = sorted(parts, key=lambda part: -len(part.text))
     return Sql("(" + word.join(p.text for p in parts) + ")",
                tuple(v for p in parts for v in p.params))
 

@@ -596,10 +596,14 @@ _RELATIONSHIP_CASTS = {"OneToManyRelationshipMetadata": _ONE_TO_MANY,
                        "ManyToManyRelationshipMetadata": _MANY_TO_MANY}
 
 
+def _relationship_type(document: Document) -> str:
+    return f"{document['RelationshipType']}Metadata"
+
+
 def _relationships(ctx: Context, catalog: Catalog, segments: list[Segment],
                    options: Options) -> Response:
     first, *rest = segments
-    found = catalog.relationships
+    found = [*catalog.relationships, *catalog.associations]
     where = "RelationshipDefinitions"
     if first.key is not None:
         name, value = _named_key(first.key, ("SchemaName",))
@@ -610,8 +614,7 @@ def _relationships(ctx: Context, catalog: Catalog, segments: list[Segment],
         if cast not in _RELATIONSHIP_CASTS:
             raise _segment(f"{NAMESPACE}{cast}")
         where += f"/{NAMESPACE}{cast}"
-        if cast == "ManyToManyRelationshipMetadata":
-            found = []
+        found = [d for d in found if _relationship_type(d) == cast]
     properties = _RELATIONSHIP_CASTS.get(cast or "", _RELATIONSHIP_BASE)
     type_name = cast or "RelationshipMetadataBase"
     if first.key is not None:
@@ -619,13 +622,17 @@ def _relationships(ctx: Context, catalog: Catalog, segments: list[Segment],
             raise Fault(404, "0x80060888", "Could not find a relationship with the specified key.")
         row = _rows(found[:1], options._replace(filter=None), properties, type_name)[0]
         if cast is None:
-            row = _typed(row, "OneToManyRelationshipMetadata")
+            row = _typed(row, _relationship_type(found[0]))
         return Response(200, _json({**_context(ctx, where, options, True), **row}))
     if rest:
         raise _segment(rest[0].name)
-    rows = _rows(found, options, properties, type_name)
-    if cast is None:
-        rows = [_typed(row, "OneToManyRelationshipMetadata") for row in rows]
+    if cast is not None:
+        rows = _rows(found, options, properties, type_name)
+    else:
+        rows = []
+        for kind in _RELATIONSHIP_CASTS:
+            some = [d for d in found if _relationship_type(d) == kind]
+            rows.extend(_typed(row, kind) for row in _rows(some, options, properties, type_name))
     return _answer(_context(ctx, where, options), rows)
 
 
@@ -1006,6 +1013,10 @@ def _entity_type(ctx: Context, definition: Definition) -> list[str]:
             f'<NavigationProperty Name={quoteattr(relationship.one_to_many_navigation)} '
             f'Type="Collection(mscrm.{relationship.referencing})" '
             f'Partner={quoteattr(relationship.many_to_one_navigation)} />')
+    for side in ctx.model.many_to_many(table.name).values():
+        lines.append(f'<NavigationProperty Name={quoteattr(side.navigation)} '
+                     f'Type="Collection(mscrm.{side.other})" '
+                     f'Partner={quoteattr(side.other_navigation)} />')
     lines.append("</EntityType>")
     return lines
 

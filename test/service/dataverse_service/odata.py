@@ -573,8 +573,7 @@ def _expand_item(text: str) -> Expand:
         if name in fields or name not in _EXPAND_OPTIONS:
             raise syntax_fault(f"The query option '{name}' is not supported in $expand.")
         fields[name] = _EXPAND_OPTIONS[name](value.strip())
-        if name != "$expand":
-            raw.append(f"{name}={value.strip()}")
+        raw.append(f"{name}={value.strip()}")
     return Expand(nav, bool(ref), raw=tuple(raw), **{k[1:]: v for k, v in fields.items()})
 
 

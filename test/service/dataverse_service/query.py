@@ -9,11 +9,12 @@ import dataclasses
 from typing import Any, Optional, Union
 
 from . import address, apply, expand, fetch, odata, paging, render, tracking, values
-from .core import Column, Context, Fault, Kind, Response, Table
+from .core import Association, Column, Context, Fault, Kind, Response, Table
 from .fetchwhere import FetchBuilder
 from .render import Rows, quote
 from .request import MAX_COUNT, Request, page_response, preference_headers
-from .where import Builder, Sql, collection_nav, leads_to_principal, refuse, single_nav, target_condition
+from .where import (Builder, Sql, associated, association_nav, collection_nav, leads_to_principal,
+                    refuse, single_nav, target_condition)
 
 #: Options that any data request may carry (sheet 8).
 COMMON = frozenset({"tag"})
@@ -28,7 +29,7 @@ RowRef = Union[str, tuple[str, str]]
 
 
 def _open(ctx: Context, table: Table, raw_query: str, allowed: frozenset[str],
-          path: Optional[str] = None, parent: Optional["Parent"] = None) -> Request:
+          path: Optional[str] = None, parent: Optional["Above"] = None) -> Request:
     if len(ctx.base) + len(table.set_name) + len(raw_query) + 2 > ctx.max_url:
         raise Fault(414, odata.ERROR, "The request URL is longer than the configured maximum of "
                     f"{ctx.max_url} characters.")
@@ -55,11 +56,26 @@ class Parent:
         return Sql(f'({alias}."{self.lookup.name}" = ?{kind})', (self.row_id,))
 
 
+@dataclasses.dataclass(frozen=True)
+class Associated:
+    """The same for an N:N relationship: ``systemusers(id)/teammembership_association``."""
+
+    side: Association
+    row_id: str
+    key: str  #: primary id of the members
+
+    def condition(self, alias: str) -> Sql:
+        return Sql(associated(self.side, f'{alias}."{self.key}"', "?"), (self.row_id,))
+
+
+Above = Union[Parent, Associated]
+
+
 # --- Collections ---------------------------------------------------------------------------
 
 
 def collection(ctx: Context, table: Table, raw_query: str, *, path: Optional[str] = None,
-               parent: Optional[Parent] = None) -> Response:
+               parent: Optional[Above] = None) -> Response:
     """``GET <set>?...`` (sheet 2.1.1, 2.5)."""
     request = _open(ctx, table, raw_query, COLLECTION, path, parent)
     query = request.query
@@ -136,7 +152,7 @@ def _wants_count(request: Request) -> bool:
     return text == "true"
 
 
-def count(ctx: Context, table: Table, raw_query: str, *, parent: Optional[Parent] = None
+def count(ctx: Context, table: Table, raw_query: str, *, parent: Optional[Above] = None
           ) -> Response:
     """``GET <set>/$count``: plain text behind a byte-order mark, capped at 5,000 (sheet 2.7)."""
     request = _open(ctx, table, raw_query, COUNT, parent=parent)
@@ -179,6 +195,11 @@ def _below(ctx: Context, table: Table, ref: address.Ref, segments: list[str], ra
     relation = single_nav(ctx.model, table, name)
     if relation is not None:
         return _lookup_path(ctx, table, ref, name, rest, raw_query)
+    side = association_nav(ctx.model, table, name)
+    if side is not None:
+        child = ctx.model.tables[side.other]
+        members = Associated(side, ref.row_id, child.primary_id)
+        return _children(ctx, table, child, members, name, rest, raw_query)
     relation = collection_nav(ctx.model, table, name)
     if relation is not None:
         child = ctx.model.tables[relation.referencing]
@@ -295,7 +316,7 @@ def _lookup_path(ctx: Context, table: Table, ref: address.Ref, nav: str, rest: l
     return _below(ctx, target, address.Ref(row_id), rest, raw_query)
 
 
-def _children(ctx: Context, table: Table, child: Table, parent: Parent, nav: str,
+def _children(ctx: Context, table: Table, child: Table, parent: Above, nav: str,
               rest: list[str], raw_query: str) -> Response:
     """``accounts(id)/Account_Tasks``, ``.../$ref``, ``.../$count``."""
     path = f"{table.set_name}({parent.row_id})/{nav}"
@@ -308,7 +329,7 @@ def _children(ctx: Context, table: Table, child: Table, parent: Parent, nav: str
     raise _no_segment(rest[0])
 
 
-def _references(ctx: Context, child: Table, parent: Parent, path: str, raw_query: str) -> Response:
+def _references(ctx: Context, child: Table, parent: Above, path: str, raw_query: str) -> Response:
     allowed = COMMON | {"$filter", "$orderby", "$top", "$skiptoken", "$count"}
     request = _open(ctx, child, raw_query, allowed, f"{path}/$ref", parent)
     request.where(request.query.get("$filter"))

@@ -9,7 +9,7 @@ from typing import Any, Collection, Optional
 
 from . import address, seed, values
 from .address import Address, Ref
-from .core import Column, Context, Fault, Key, Kind, Relationship, Table
+from .core import Association, Column, Context, Fault, Key, Kind, Relationship, Table
 from .payload import (
     AUDIT, Change, Child, Payload, Plan, payload_fault, plan_of, read_payload, resolve_bind)
 
@@ -405,6 +405,45 @@ def remove_row(ctx: Context, table: Table, relationship: Relationship, ref: Ref,
     apply_update(ctx, child, plan_of(ctx, child), member, {lookup: None, f"{lookup}__t": None})
 
 
+# --- N:N: rows of the intersect table, which nobody writes directly (sheet 4.5) ------------------
+
+
+def _tie(ctx: Context, side: Association, row_id: str, member_id: str) -> Optional[str]:
+    table = ctx.model.tables[side.intersect]
+    found = ctx.store.execute(
+        f'SELECT "{table.primary_id}" FROM "{table.name}" WHERE "{side.attribute}" = ? '
+        f'AND "{side.other_attribute}" = ?', (row_id, member_id)).fetchone()
+    return found[0] if found else None
+
+
+def tie(ctx: Context, side: Association, row_id: str, member: Table, member_id: str) -> None:
+    """Add to an N:N collection; who is in it already cannot be added again."""
+    if member.name != side.other:
+        raise payload_fault(member, f"A {member.name} is not a valid member of "
+                            f"'{side.navigation}'.")
+    if _tie(ctx, side, row_id, member_id) is not None:
+        raise Fault(412, "0x80040237", "Cannot insert duplicate key.")
+    table = ctx.model.tables[side.intersect]
+    ctx.store.insert(table, {table.primary_id: ctx.store.new_id(), side.attribute: row_id,
+                             side.other_attribute: member_id})
+
+
+def untie(ctx: Context, side: Association, row_id: str, member: Table, member_id: str) -> None:
+    found = _tie(ctx, side, row_id, member_id)
+    if found is None or member.name != side.other:
+        raise address.not_found(member, member_id)
+    ctx.store.delete(ctx.model.tables[side.intersect], found)
+
+
+def _untie_all(ctx: Context, table: Table, row_id: str) -> None:
+    for side in ctx.model.many_to_many(table.name).values():
+        intersect = ctx.model.tables[side.intersect]
+        sql = (f'SELECT "{intersect.primary_id}" FROM "{intersect.name}" '
+               f'WHERE "{side.attribute}" = ?')
+        for (found,) in ctx.store.execute(sql, (row_id,)).fetchall():
+            ctx.store.delete(intersect, found)
+
+
 # --- deleting -----------------------------------------------------------------------------------
 
 
@@ -420,6 +459,7 @@ def _delete(ctx: Context, table: Table, ref: Ref, under_way: set[tuple[str, str]
     for relationship in ctx.model.relationships:
         if relationship.referenced == table.name and table.table_type != "Elastic":
             _release(ctx, table, relationship, ref.row_id, under_way)
+    _untie_all(ctx, table, ref.row_id)
     ctx.store.delete(table, ref.row_id, ref.partition)
 
 

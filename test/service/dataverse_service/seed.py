@@ -38,6 +38,9 @@ _USERS = (
     ("emil", "Emil", "Zátopek", True),
 )
 _TEAMS = ("Contoso", "Sales Europe", "Support (night)", "Équipe Québec")
+#: (user, team)
+_MEMBERS = (("application", "Contoso"), ("anna", "Contoso"), ("anna", "Sales Europe"),
+            ("bjorn", "Sales Europe"), ("chen", "Support (night)"))
 _CURRENCIES = (
     ("USD", "US Dollar", "$", 2, "1.0000000000"),
     ("EUR", "Euro", "€", 2, "0.9234567891"),
@@ -112,6 +115,11 @@ def _environment(store: Store, client_id: str) -> None:
             "isdefault": name == "Contoso",
             "administratorid": (APPLICATION_USER, "systemuser"),
             "businessunitid": (BUSINESS_UNIT, "businessunit"),
+        })
+    for name, team in _MEMBERS:
+        _put(store, "teammembership", {
+            "teammembershipid": stable_id("teammembership", name, team),
+            "systemuserid": stable_id("systemuser", name), "teamid": stable_id("team", team),
         })
     _solutions(store)
     _messages(store)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from typing import Any, Callable, Iterable
 
-from .core import Column, Key, Kind, Model, Option, Relationship, Table
+from .core import Association, Column, Key, Kind, Model, Option, Relationship, Table
 
 _NAMESPACE = uuid.UUID("6f1a4d3e-93a5-4f0e-8a52-5d2a5b3c7e10")
 
@@ -824,6 +824,28 @@ def _userquery() -> Table:
     )
 
 
+def _teammembership() -> Table:
+    """The intersect table of users and teams."""
+    return make_table(
+        "teammembership", "teammemberships", "TeamMembership", "Team Membership", 23,
+        "teammembershipid", "",
+        [
+            primary_id("TeamMembershipId", "Team Membership"),
+            guid("SystemUserId", "User", **_FIXED),
+            guid("TeamId", "Team", **_FIXED),
+            bigint("VersionNumber", "Version Number", **_FIXED),
+        ],
+        bulk=frozenset(), is_intersect=True, change_tracking=False, is_private=True,
+    )
+
+
+#: Of every N:N relationship one side; ``Model.many_to_many`` knows the other.
+ASSOCIATIONS = [
+    Association("teammembership_association", "teammembership_association", "team", "teamid",
+                "teammembership", "systemuser", "systemuserid", "teammembership_association"),
+]
+
+
 def _custom(name: str, display: str, primary_id_schema: str, *columns: Any) -> list[Any]:
     """A custom table's own columns and those the platform adds."""
     return [primary_id(primary_id_schema, display), *columns, owned(), audit(), active_inactive()]
@@ -1120,15 +1142,16 @@ def build_model() -> Model:
     """A fresh model."""
     made = [
         _account(), _contact(), _opportunity(), _task(), _incident(), _systemuser(), _team(),
-        _transactioncurrency(), _businessunit(), _organization(), _solution(), _solutioncomponent(),
-        _sdkmessage(), _sdkmessagefilter(), _savedquery(), _userquery(), _geo_country(), _geo_subdivision(), _geo_indicator(),
+        _teammembership(), _transactioncurrency(), _businessunit(), _organization(), _solution(), _solutioncomponent(),
+        _sdkmessage(), _sdkmessagefilter(), _savedquery(), _userquery(), _geo_country(),
+        _geo_subdivision(), _geo_indicator(),
         _geo_note(), _contoso_sensordata(), _sample_everything(),
     ]
     tables = {table.name: table for table in made}
     # Activities name the table in their navigation properties: regardingobjectid_account_task.
     regarding = tables["task"].columns["regardingobjectid"]
     regarding.navigation = {t: f"regardingobjectid_{t}_task" for t in regarding.targets}
-    return Model(tables, _relationships(tables))
+    return Model(tables, _relationships(tables), list(ASSOCIATIONS))
 
 
 #: Unique name -> (friendly name, version) of the solutions (tables name theirs in ``solutions``).

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any, Callable, NamedTuple, Optional
 
 from . import collation, odata, values
-from .core import Column, Context, Fault, Kind, Model, Relationship, Table
+from .core import Association, Column, Context, Fault, Kind, Model, Relationship, Table
 from .odata import Call, Compare, Lambda, Literal, Logic, Not, Path, Unsupported
 
 MAX_CONDITIONS = 500  #: sheet 2.13
@@ -51,6 +51,7 @@ class _Holder:
     def __init__(self, model: Model):
         self.one_to_many = functools.lru_cache(maxsize=None)(model.one_to_many)
         self.many_to_one = functools.lru_cache(maxsize=None)(model.many_to_one)
+        self.many_to_many = functools.lru_cache(maxsize=None)(model.many_to_many)
         seen: dict[tuple[str, str], int] = {}
         for r in model.relationships:
             place = (r.referencing, r.many_to_one_navigation)
@@ -82,6 +83,20 @@ def no_principal_property(name: str) -> Fault:
 
 def collection_nav(model: Model, table: Table, name: str) -> Optional[Relationship]:
     return holder(model).one_to_many(table.name).get(name)
+
+
+def association_nav(model: Model, table: Table, name: str) -> Optional[Association]:
+    return holder(model).many_to_many(table.name).get(name)
+
+
+def is_collection(model: Model, table: Table, name: str) -> bool:
+    return (collection_nav(model, table, name) or association_nav(model, table, name)) is not None
+
+
+def associated(side: Association, child: str, parent: str) -> str:
+    """Rows ``child`` (their key) that an N:N relationship ties to ``parent``."""
+    return (f'{child} IN (SELECT "{side.other_attribute}" FROM "{side.intersect}" '
+            f'WHERE "{side.attribute}" = {parent})')
 
 
 def target_condition(child: str, column: Column, target: str) -> str:
@@ -210,7 +225,7 @@ class Builder:
         if not names:
             raise refuse(f"'{path}' is no property.")
         for nav in names[:-1]:
-            if collection_nav(self.ctx.model, scope.table, nav):
+            if is_collection(self.ctx.model, scope.table, nav):
                 raise refuse(f"The parent value for a property access of a property '{names[-1]}' "
                              f"is not a single value.")
             scope = self.follow(scope, nav)
@@ -421,17 +436,8 @@ class Builder:
         if len(names) > 1:
             raise refuse(
                 f"'{'/'.join(node.path)}': a collection reached through a lookup is not supported.")
-        relation = collection_nav(self.ctx.model, scope.table, names[0])
-        if relation is None:
-            raise no_property(scope.table, names[0])
-        self.count_link(scope.table)
-        child_table = self.ctx.model.tables[relation.referencing]
-        if child_table.table_type == "Elastic":
-            raise refuse("Link entities are not supported", "0x80048D0B")
-        child = self.scope(child_table)
-        lookup = child_table.columns[relation.referencing_attribute]
-        link = (f"{child.column(lookup.name)} = {scope.key}"
-                + target_condition(child.alias, lookup, scope.table.name))
+        child, link = self._members(scope, names[0])
+        child_table = child.table
         if node.body is None:
             self.count_condition()
             return Sql(f"EXISTS (SELECT 1 FROM {child.source()} WHERE {link})")
@@ -446,6 +452,24 @@ class Builder:
             f"AND NOT EXISTS (SELECT 1 FROM {source} WHERE {link} "
             f"AND NOT COALESCE({body.text}, 0)))",
             body.params)
+
+    def _members(self, scope: Scope, nav: str) -> tuple[Scope, str]:
+        """The rows of a collection (1:N or N:N), and what ties them to their parent."""
+        relation = collection_nav(self.ctx.model, scope.table, nav)
+        side = association_nav(self.ctx.model, scope.table, nav)
+        self.count_link(scope.table)
+        if side is not None:
+            child = self.scope(self.ctx.model.tables[side.other])
+            return child, associated(side, child.key, scope.key)
+        if relation is None:
+            raise no_property(scope.table, nav)
+        table = self.ctx.model.tables[relation.referencing]
+        if table.table_type == "Elastic":
+            raise refuse("Link entities are not supported", "0x80048D0B")
+        child = self.scope(table)
+        lookup = table.columns[relation.referencing_attribute]
+        return child, (f"{child.column(lookup.name)} = {scope.key}"
+                       + target_condition(child.alias, lookup, scope.table.name))
 
     def _dataverse_function(self, node: Call, env: "_Env", negated: bool) -> Sql:
         name = node.name[len(NAMESPACE):]

@@ -14,8 +14,8 @@ from .core import Column, Context, Fault, Response, Table
 from .payload import (
     Payload, parse_object, payload_fault, plan_of, refuse_lookup_value, resolve_bind)
 from .rows import (
-    associate_row, create_at, create_row, delete_row, duplicate_id, remove_row, update_at,
-    update_row)
+    associate_row, create_at, create_row, delete_row, duplicate_id, remove_row, tie, untie,
+    update_at, update_row)
 
 #: Query options that a write accepts; anything else is an error, never ignored (sheet 2.2, 8).
 _OPTIONS = frozenset({"$select", "$expand", "tag", "partitionId", "$id"})
@@ -261,11 +261,15 @@ def _delete_reference(ctx: Context, table: Table, ref: Ref, rest: str, found: di
     plan = plan_of(ctx, table)
     if name in plan.navigations:
         update_row(ctx, table, ref, {name: None})
-    elif name in plan.collections:
+    elif name in plan.collections or name in ctx.model.many_to_many(table.name):
         if "$id" not in found:
             raise Fault(400, "0x80060888", "The $id query option is required to remove a reference "
                         "from a collection.")
         other, member = resolve_bind(ctx, found["$id"], "$id", table)
+        side = ctx.model.many_to_many(table.name).get(name)
+        if side is not None:
+            untie(ctx, side, ref.row_id, other, member.row_id)
+            return
         remove_row(ctx, table, plan.collections[name], ref, other, member)
     else:
         raise _segment_fault(name)
@@ -274,6 +278,12 @@ def _delete_reference(ctx: Context, table: Table, ref: Ref, rest: str, found: di
 def _delete_member(ctx: Context, table: Table, ref: Ref, rest: str, found: dict[str, str],
                    body: bytes) -> None:
     name, _, key_text = rest.rpartition("/")[0].partition("(")
+    side = ctx.model.many_to_many(table.name).get(name)
+    if side is not None:
+        other = ctx.model.tables[side.other]
+        member = existing(ctx, address.parse(ctx, other, key_text[:-1]))
+        untie(ctx, side, ref.row_id, other, member.row_id)
+        return
     relationship = plan_of(ctx, table).collections.get(name)
     if relationship is None:
         raise _segment_fault(name)
@@ -286,6 +296,11 @@ def _post_reference(ctx: Context, table: Table, ref: Ref, rest: str, found: dict
                     body: bytes) -> None:
     name = rest.partition("/")[0]
     plan = plan_of(ctx, table)
+    side = ctx.model.many_to_many(table.name).get(name)
+    if side is not None:
+        other, member = resolve_bind(ctx, _url_in(table, body), name, table)
+        tie(ctx, side, ref.row_id, other, member.row_id)
+        return
     relationship = plan.collections.get(name)
     if relationship is None:
         raise not_allowed("POST") if name in plan.navigations else _segment_fault(name)

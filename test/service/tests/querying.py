@@ -79,11 +79,20 @@ class Env:
             more["id"] = wire["id"]
         return self.add("sample_everything", sample_name=name, **more)
 
-    def get(self, path: str, prefer: str = "", **headers: str) -> Answer:
+    def get(self, path: str, prefer: str = "", in_batch: bool = False, **headers: str) -> Answer:
         path = path.removeprefix(BASE + "/")
         target = "/api/data/v9.2/" + quote(path, safe=_SAFE)
         sent = {"prefer": prefer, **{k.replace("_", "-"): v for k, v in headers.items()}}
-        return Answer(self.service.dispatch("GET", target, sent, b"", base=BASE))
+        return Answer(self.service.dispatch("GET", target, sent, b"", base=BASE,
+                                            in_batch=in_batch))
+
+    def fetch(self, xml: str, prefer: str = "", more: str = "", set_name: str = "",
+              in_batch: bool = False) -> Answer:
+        """A FetchXML query on the set of its entity."""
+        entity = re.search(r"<entity\s+name=['\"](\w+)", xml)
+        table = self.model.tables.get(entity.group(1)) if entity else None
+        name = set_name or (table.set_name if table else "accounts")
+        return self.get(f"{name}?fetchXml={quote(xml, safe='')}{more}", prefer, in_batch)
 
     def names(self, condition: str, more: str = "") -> list[str]:
         """Names of the sample rows that a filter returns, sorted."""

@@ -97,9 +97,25 @@ def test_nested_expand_pages_every_collection(env: Env) -> None:
     assert sorted(subjects) == ["t0", "t1", "t2"]
 
 
-def test_nested_children_have_no_etag(env: Env) -> None:
+def test_trap_link_of_a_nested_collection_goes_on_with_its_expand(env: Env) -> None:
+    nested = "$expand=Account_Tasks($select=subject;$expand=regardingobjectid_account_task($select=name))"
+    one = env.get(f"accounts?$select=name&$orderby=name&{nested}", "odata.maxpagesize=2").value[0]
+    link = one["Account_Tasks@odata.nextLink"]
+    assert "Account_Tasks?$select=subject&$expand=regardingobjectid_account_task($select=name)&$skiptoken=" in link
+    rest = env.get(link, "odata.maxpagesize=2").value
+    assert [t["regardingobjectid_account_task"]["name"] for t in rest] == ["One"]
+
+
+def test_nested_pages_follow_each_other(env: Env) -> None:
+    path = f"accounts?$select=name&$orderby=name&{NESTED}"
+    link = env.get(path, "odata.maxpagesize=1").value[0]["Account_Tasks@odata.nextLink"]
+    subjects = [t["subject"] for page in env.pages(link, "odata.maxpagesize=1") for t in page["value"]]
+    assert len(subjects) == len(set(subjects)) == 2
+
+
+def test_nested_children_have_neither_etag_nor_foreign_key(env: Env) -> None:
     one = env.get(f"accounts?$select=name&$orderby=name&{NESTED}").value[0]
-    assert "@odata.etag" not in one["Account_Tasks"][0]
+    assert set(one["Account_Tasks"][0]) == {"subject", "activityid", "createdby"}
     assert one["Account_Tasks"][0]["createdby"] is None
 
 
@@ -149,6 +165,8 @@ def test_references(env: Env) -> None:
     assert one["primarycontactid"] == {"@odata.id": f"{BASE}/contacts({env.ana})"}
     assert one["_primarycontactid_value"] == env.ana
     assert two["primarycontactid"] is None
+    context = env.get("accounts?$select=name&$expand=primarycontactid/$ref").json()["@odata.context"]
+    assert context == f"{BASE}/$metadata#accounts(name,primarycontactid,primarycontactid/$ref())"
     answer = env.get("accounts?$expand=Account_Tasks/$ref")
     assert answer.code == "0x80060888"
     assert answer.message == "Expand with $ref is only supported on lookup type navigation property."

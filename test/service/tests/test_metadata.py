@@ -60,7 +60,7 @@ def test_filter_on_scalars_enums_and_managed_values(crm):
     assert "account" in names(crm, "CanCreateAttributes/Value eq true and not (IsPrivate eq true)")
     assert "account" in names(crm, "IsPrivate eq false and IsIntersect eq false")
     assert names(crm, "ObjectTypeCode eq 2") == ["contact"]
-    assert names(crm, "PrimaryNameAttribute eq null") == ["solutioncomponent"]
+    assert names(crm, "PrimaryNameAttribute eq null") == ["teammembership", "solutioncomponent"]
 
 
 @pytest.mark.parametrize("function", ["startswith", "endswith", "contains"])
@@ -263,7 +263,19 @@ def test_relationship_definitions(crm):
     assert one["ReferencingEntityNavigationPropertyName"] == "geo_CountryId"
     assert one["CascadeConfiguration"]["Delete"] == "Restrict"
     refused(crm.get("RelationshipDefinitions?$select=ReferencedEntity"), 400, "0x80060888")
-    assert crm.get(f"RelationshipDefinitions/{NS}ManyToManyRelationshipMetadata").value == []
+    many, = crm.get(f"RelationshipDefinitions/{NS}ManyToManyRelationshipMetadata").value
+    assert many["Entity1LogicalName"] == "team" and many["Entity2LogicalName"] == "systemuser"
+    assert many["IntersectEntityName"] == "teammembership"
+    some = crm.get("RelationshipDefinitions?$filter=RelationshipType eq "
+                   "Microsoft.Dynamics.CRM.RelationshipType'ManyToManyRelationship'&$select=SchemaName")
+    assert some.status == 400 or some.value[0]["SchemaName"] == "teammembership_association"
+
+
+def test_many_to_many_of_a_table(crm):
+    team = crm.get("EntityDefinitions(LogicalName='team')?$select=LogicalName"
+                   "&$expand=ManyToManyRelationships").json()
+    assert [r["Entity2NavigationPropertyName"] for r in team["ManyToManyRelationships"]] == [
+        "teammembership_association"]
 
 
 def test_global_option_sets(crm):
