@@ -226,8 +226,8 @@ dv_aggregate_begin(ForeignScanState *node, int eflags)
 	agg->plan = dv_handoff_unpack_aggregate(plan->fdw_private);
 	agg->table = dv_options_table(agg->plan->relid);
 	prepare_columns(agg);
-	agg->operands = dv_operand_prepare((PlanState *) node, agg->table, plan->fdw_exprs,
-									   all_filters(agg->plan));
+	agg->operands =
+		dv_operand_prepare((PlanState *) node, agg->table, plan->fdw_exprs, all_filters(agg->plan));
 	MemoryContextSwitchTo(before);
 	node->fdw_state = agg;
 
@@ -452,8 +452,8 @@ start_run(Aggregate *agg, ForeignScanState *node)
 	values = dv_operand_values(agg->operands, node->ss.ps.ps_ExprContext, agg->service, false);
 	/* What functions and triggers read must hold what the statement that calls them wrote. */
 	dv_bulk_flush_before_read(agg->table->serverid, node->ss.ps.state);
-	agg->local = !dv_ranges_run(&ranges, (const DvValue *const *) values, agg->operands->n,
-								&agg->reason);
+	agg->local =
+		!dv_ranges_run(&ranges, (const DvValue *const *) values, agg->operands->n, &agg->reason);
 	agg->ranges = ranges.ranges;
 	if (agg->local)
 		elog(DEBUG1, "aggregating rows of foreign table \"%s\" here: %s", agg->table->name,
@@ -608,8 +608,7 @@ dv_aggregate_report(ForeignScanState *node, DvAggregateReport *report)
 
 	for (int i = 0; i < agg->nqueries; i++)
 	{
-		char *path =
-			dv_ranges_path(&ranges, i, (const DvValue *const *) values, agg->operands->n);
+		char *path = dv_ranges_path(&ranges, i, (const DvValue *const *) values, agg->operands->n);
 
 		if (path != NULL && !dv_operand_all_known(agg->operands, values))
 			path = dv_operand_show(path);

@@ -139,6 +139,7 @@ struct DvBulk
 	int nwaiting;
 	WaitingRow *waiting;
 	DvRowSet *single; /* of the last dv_bulk_one */
+	bool busy;        /* in one of the functions below, or thrown out of it */
 };
 
 static dlist_head bulks = DLIST_STATIC_INIT(bulks);
@@ -474,7 +475,8 @@ settle(DvBulk *bulk, DvRowSet *set, int *rows, int n, bool guilty)
 		if (!go_on(bulk, set, rows, n, outcome, &error))
 			break;
 		n = dv_rowset_keep_open(set, rows, n);
-		attempt = n < before ? 0 : attempt + 1;
+		attempt = n < before || set->turned ? 0 : attempt + 1;
+		set->turned = false;
 		if (attempt > AGAIN_MAX)
 			report_request(bulk, &error);
 	}
@@ -863,12 +865,31 @@ identify(DvBulk *bulk, TupleTableSlot *slot, TupleTableSlot *planslot, DvRow *ro
 		release_waiting(bulk);
 }
 
+/*
+ * A function that a statement calls may read from the server, which sends the
+ * statement's rows, and may catch what that throws.  The statement must not
+ * end well then: rows may be refused, and those beside them lost.
+ */
+static void
+enter(DvBulk *bulk)
+{
+	if (bulk->busy)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_ERROR),
+				 errmsg("%s: an error while its rows were sent was caught elsewhere", action(bulk)),
+				 errdetail("%s.", written_before(bulk)),
+				 errhint("A function called by the statement reads from the same server, which sends "
+						 "the statement's rows first, and must not handle the errors of that.")));
+	bulk->busy = true;
+}
+
 void
 dv_bulk_add(DvBulk *bulk, TupleTableSlot *slot, TupleTableSlot *planslot)
 {
 	MemoryContext old;
 	DvRow row;
 
+	enter(bulk);
 	MemoryContextReset(bulk->row_context);
 	old = MemoryContextSwitchTo(bulk->row_context);
 	identify(bulk, slot, planslot, &row);
@@ -877,6 +898,7 @@ dv_bulk_add(DvBulk *bulk, TupleTableSlot *slot, TupleTableSlot *planslot)
 	else
 		place_row(bulk, slot, &row);
 	drive(bulk);
+	bulk->busy = false;
 	MemoryContextSwitchTo(old);
 }
 
@@ -927,6 +949,7 @@ dv_bulk_one(DvBulk *bulk, TupleTableSlot *slot, TupleTableSlot *planslot, DvBulk
 	MemoryContext old;
 	DvRow row;
 
+	enter(bulk);
 	memset(result, 0, sizeof(DvBulkRow));
 	if (bulk->single != NULL)
 		dv_rowset_free(bulk->single);
@@ -936,6 +959,7 @@ dv_bulk_one(DvBulk *bulk, TupleTableSlot *slot, TupleTableSlot *planslot, DvBulk
 	identify(bulk, slot, planslot, &row);
 	if (!row.refused || !find_single(bulk, slot, &row))
 		write_single(bulk, slot, &row, result);
+	bulk->busy = false;
 	MemoryContextSwitchTo(old);
 }
 
@@ -948,10 +972,12 @@ dv_bulk_flush(DvBulk *bulk)
 {
 	MemoryContext old;
 
+	enter(bulk);
 	MemoryContextReset(bulk->row_context);
 	old = MemoryContextSwitchTo(bulk->row_context);
 	release_waiting(bulk);
 	drain(bulk);
+	bulk->busy = false;
 	MemoryContextSwitchTo(old);
 	Assert(bulk->nopen == 0 && bulk->nflights == 0 && bulk->nwaiting == 0 && bulk->held == NIL);
 	Assert(bulk->latest->members == 0);

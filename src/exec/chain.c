@@ -291,9 +291,9 @@ arriving_callback(void *arg)
 	errcontext("page of foreign table \"%s\"", (const char *) arg);
 }
 
-/* Nothing but valid UTF-8 may become text in the database. */
+/* That it is UTF-8 is checked by the page, once for all of it. */
 static void
-check_encoding(const DvChain *chain, const Sheet *sheet)
+check_size(const DvChain *chain, const Sheet *sheet)
 {
 	ErrorContextCallback callback = {error_context_stack, arriving_callback,
 									 chain->request->table->name};
@@ -302,7 +302,6 @@ check_encoding(const DvChain *chain, const Sheet *sheet)
 	if (sheet->len > PG_INT32_MAX)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("page is larger than 2 GB"),
 						errhint("Set a smaller fetch_size on the foreign table.")));
-	(void) pg_verify_mbstr(PG_UTF8, sheet->body, (int) sheet->len, false);
 	error_context_stack = callback.previous;
 }
 
@@ -323,7 +322,7 @@ receive(DvChain *chain, Sheet *sheet)
 	sheet->call = NULL;
 	if (sheet->batched)
 		take_out_of_batch(chain, sheet, content_type);
-	check_encoding(chain, sheet);
+	check_size(chain, sheet);
 	sheet->next = dv_page_peek_next(sheet->body, sheet->len);
 	chain->sheets++;
 	MemoryContextSwitchTo(before);

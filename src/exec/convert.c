@@ -308,43 +308,37 @@ read_digits(const char *p, int len, int most, int64 *number)
 	return true;
 }
 
-static inline int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
+/* One more than a hexadecimal digit's value; 0 for what is none. */
+static const unsigned char hex_values[256] = {
+	['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+	['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+	['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+};
 
-/* 36 characters with hyphens where they belong. */
+/*
+ * 36 characters with hyphens where they belong.  Every row has its id and most
+ * have lookups: with a test for each character this was a fifth of a scan's own
+ * time.  Now digits are looked up, and one test at the end tells whether any
+ * was none.
+ */
 bool
 dv_convert_guid(const char *p, int len, unsigned char *bytes)
 {
-	int n = 0;
+	static const unsigned char places[UUID_LEN] = {0,  2,  4,  6,  9,  11, 14, 16,
+												   19, 21, 24, 26, 28, 30, 32, 34};
+	bool digits = true;
 
-	if (len != 36)
+	if (len != 36 || p[8] != '-' || p[13] != '-' || p[18] != '-' || p[23] != '-')
 		return false;
-	for (int i = 0; i < 36; i += 2)
+	for (int i = 0; i < UUID_LEN; i++)
 	{
-		int high;
-		int low;
+		unsigned int high = hex_values[(unsigned char) p[places[i]]];
+		unsigned int low = hex_values[(unsigned char) p[places[i] + 1]];
 
-		if (i == 8 || i == 13 || i == 18 || i == 23)
-		{
-			if (p[i++] != '-')
-				return false;
-		}
-		high = hex_digit(p[i]);
-		low = hex_digit(p[i + 1]);
-		if (high < 0 || low < 0)
-			return false;
-		bytes[n++] = (unsigned char) (high << 4 | low);
+		digits &= high != 0 && low != 0;
+		bytes[i] = (unsigned char) ((high - 1) << 4 | (low - 1));
 	}
-	return true;
+	return digits;
 }
 
 /* The ways round the input function. False: not this text. */

@@ -115,7 +115,7 @@ select_list(const Modify *modify, bool *labels)
  * read by id, and new ids are the greatest, so that it would never end.
  */
 static bool
-reads_target(EState *estate, Oid relid)
+reads_target(EState *estate, const ResultRelInfo *rinfo, Oid relid)
 {
 	int n = 0;
 	ListCell *lc;
@@ -126,7 +126,8 @@ reads_target(EState *estate, Oid relid)
 
 		n += rte->rtekind == RTE_RELATION && rte->relid == relid;
 	}
-	return n > 1;
+	/* A partition that rows are routed to is not in the range table as such. */
+	return n > (rinfo->ri_RangeTableIndex != 0 ? 1 : 0);
 }
 
 static AttrNumber
@@ -167,7 +168,7 @@ begin(EState *estate, ResultRelInfo *rinfo, Modify *modify, DvBulkSpec *spec)
 	spec->plan = plan;
 	spec->desc = RelationGetDescr(rinfo->ri_RelationDesc);
 	spec->owner = estate;
-	spec->hold = is_insert(plan) && reads_target(estate, modify->table->relid);
+	spec->hold = is_insert(plan) && reads_target(estate, rinfo, modify->table->relid);
 	modify->bulk = dv_bulk_begin(spec);
 	rinfo->ri_FdwState = modify;
 }

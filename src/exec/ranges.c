@@ -109,8 +109,8 @@ static const char **
 answer_properties(const DvRanges *ranges, int query, int *n)
 {
 	const DvAggregateQuery *q = nth_query(ranges, query);
-	const char **names = palloc(
-		sizeof(char *) * (list_length(ranges->plan->groups) + 1 + list_length(q->methods)));
+	const char **names =
+		palloc(sizeof(char *) * (list_length(ranges->plan->groups) + 1 + list_length(q->methods)));
 	ListCell *lc;
 
 	*n = 0;
@@ -276,21 +276,22 @@ start(Run *run, Ask *ask)
 		AllocSetContextCreate(run->context, "dataverse_fdw aggregate", ALLOCSET_DEFAULT_SIZES);
 	before = MemoryContextSwitchTo(ask->context);
 	filter = span_filter(run, ask);
-	spec.path = ask->sample ? sample_path(run, filter) : apply_path(run->ranges, ask->query, filter);
+	spec.path =
+		ask->sample ? sample_path(run, filter) : apply_path(run->ranges, ask->query, filter);
 	spec.headers = ask->sample ? headers : NULL;
 	spec.counters = run->ranges->counters;
-	if (spec.path == NULL)
-		MemoryContextDelete(ask->context);
-	else if (!fits(run, filter, spec.path))
+	if (spec.path != NULL && !fits(run, filter, spec.path))
 		give_up(run, "the condition is too long for one request");
-	else if (run->asked++ >= run->budget)
+	else if (spec.path != NULL && run->asked++ >= run->budget)
 		give_up(run, "the dates lie too close together to cut the table by them");
-	else
+	else if (spec.path != NULL)
 	{
 		ask->call = dv_call_start(run->ranges->service, &spec);
 		run->flying[run->nflying++] = ask;
 	}
 	MemoryContextSwitchTo(before);
+	if (ask->call == NULL)
+		MemoryContextDelete(ask->context);
 }
 
 static void
@@ -353,7 +354,8 @@ static void
 too_many(Run *run, const Ask *ask)
 {
 	if (run->partition == NULL)
-		give_up(run, "there are more rows than the service aggregates, and no column to cut them by");
+		give_up(run,
+				"there are more rows than the service aggregates, and no column to cut them by");
 	else if (ask->span.nulls)
 		give_up(run, "more rows than the service aggregates have no date");
 	else

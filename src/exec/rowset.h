@@ -29,6 +29,8 @@ typedef struct DvRowSet
 								 * without our knowing */
 	bool raced;         /* the second chance of sheet 7.8 is spent */
 	bool slow;          /* so is the second one after a time-out */
+	char *turns;        /* elastic upserts: how often each row turned (write.c); NULL: none yet */
+	bool turned;        /* some did in the last request: it was progress */
 	const char *answer; /* the row as the service has it now, if it said */
 	size_t answer_len;
 } DvRowSet;

@@ -8,6 +8,9 @@
  * plain requests that goes on after errors.  Deletes have no bulk message, and
  * none of the messages can leave existing rows alone, so those go by $batch
  * too.  A PATCH without If-Match creates (sheet 4.3): only upserts go without.
+ * On an elastic table it also replaces the whole row, columns that were not
+ * sent included (13.1), and so does UpsertMultiple.  So an upsert there is an
+ * update, which merges, and where that finds no row a create.
  *
  * Answers.  A bulk message on a standard table is all or nothing and does not
  * name the row that failed: BLAME, and the caller halves.  An elastic one keeps
@@ -26,6 +29,7 @@
 
 #include <time.h>
 
+#include "mb/pg_wchar.h"
 #include "utils/memutils.h"
 
 #include "exec/probe.h"
@@ -61,6 +65,25 @@ struct DvWrite
 };
 
 /*
+ * Upserts of elastic rows.  A row turns from update to create when it is not
+ * there, and back, once, when somebody else has created it meanwhile.
+ */
+
+static bool
+takes_turns(const DvWriter *writer)
+{
+	return writer->table->table_type == DV_TABLE_ELASTIC &&
+		   writer->plan->mode == DV_WRITE_UPSERT && !writer->plan->do_nothing;
+}
+
+/* An id made here is nobody's: its row begins as a create. */
+static int
+turns_of(const DvRowSet *set, int row)
+{
+	return (set->turns != NULL ? set->turns[row] : 0) + (set->rows[row].id_given ? 0 : 1);
+}
+
+/*
  * Sending.
  */
 
@@ -71,7 +94,7 @@ choose_shape(const DvWriter *writer, int n)
 
 	if (n == 1)
 		return SHAPE_SINGLE;
-	if (plan->mode == DV_WRITE_DELETE || plan->do_nothing ||
+	if (plan->mode == DV_WRITE_DELETE || plan->do_nothing || takes_turns(writer) ||
 		writer->table->table_type == DV_TABLE_VIRTUAL ||
 		!dv_metadata_bulk(writer->service, writer->table->table_name))
 		return SHAPE_BATCH;
@@ -138,6 +161,8 @@ make_operation(const DvWriter *writer, const DvRowSet *set, int row, Operation *
 		operation->condition = "If-Match: *";
 	else if (mode == DV_WRITE_UPSERT && writer->plan->do_nothing)
 		operation->condition = "If-None-Match: *";
+	else if (takes_turns(writer))
+		operation->condition = turns_of(set, row) == 1 ? "If-None-Match: *" : "If-Match: *";
 }
 
 static DvCallSpec
@@ -239,8 +264,10 @@ add_part(DvWrite *write, DvBatch *batch, int place)
 	appendStringInfo(&path, "%s/%s", root_path(writer->service), operation.path.data);
 	if (settings->tag)
 	{
+		const char *tag = pg_server_to_any(settings->tag, strlen(settings->tag), PG_UTF8);
+
 		appendStringInfoString(&path, "?tag=");
-		dv_url_escape(&path, settings->tag, strlen(settings->tag), NULL);
+		dv_url_escape(&path, tag, strlen(tag), NULL);
 	}
 	initStringInfo(&headers);
 	if (operation.condition)
@@ -387,6 +414,23 @@ may_have_raced(DvWrite *write, const DvError *error)
 		error->code != CODE_DUPLICATE || write->set->raced)
 		return false;
 	write->set->raced = true;
+	return true;
+}
+
+/* True when the row is to be sent again in its other form. */
+static bool
+take_turn(DvWrite *write, int row, const DvError *error)
+{
+	DvRowSet *set = write->set;
+	int turns = turns_of(set, row);
+
+	if (!takes_turns(write->writer) || turns > 1 ||
+		!(turns == 0 ? is_missing(error) : error->status == 412 || is_unique(error)))
+		return false;
+	if (set->turns == NULL)
+		set->turns = MemoryContextAllocZero(set->context, set->cap);
+	set->turns[row]++;
+	set->turned = true;
 	return true;
 }
 
@@ -548,9 +592,12 @@ harmless_fate(const DvWrite *write, int row, const DvError *error)
 static void
 judge_row(DvWrite *write, int row, const DvError *error, long *wait_ms)
 {
-	DvFate fate = harmless_fate(write, row, error);
+	DvFate fate;
 	long wait = 0;
 
+	if (take_turn(write, row, error))
+		return;
+	fate = harmless_fate(write, row, error);
 	write->set->fates[row] = fate;
 	if (fate != DV_FATE_OPEN)
 		return;
@@ -575,6 +622,8 @@ judge_single(DvWrite *write, const DvError *error)
 	/* The call has had all the patience there is: what it still calls passing is the end. */
 	if (!is_fault_of_row(error))
 		return DV_OUTCOME_FATAL;
+	if (take_turn(write, row, error))
+		return DV_OUTCOME_AGAIN;
 	set->fates[row] = harmless_fate(write, row, error);
 	if (set->fates[row] == DV_FATE_OPEN)
 		dv_rowset_refuse(set, row, error);
@@ -630,8 +679,9 @@ judge_many(DvWrite *write, const DvError *error)
 	return DV_OUTCOME_BLAME;
 }
 
+/* last: the error of a row that stays open, for when patience ends. */
 static void
-judge_part(DvWrite *write, int row, const DvBatchPart *part, long *wait_ms)
+judge_part(DvWrite *write, int row, const DvBatchPart *part, DvError *last, long *wait_ms)
 {
 	DvError error = {0};
 	char *retry_after;
@@ -648,6 +698,8 @@ judge_part(DvWrite *write, int row, const DvBatchPart *part, long *wait_ms)
 	if (error.request_id == NULL)
 		error.request_id = dv_batch_part_header(part, "REQ_ID");
 	judge_row(write, row, &error, wait_ms);
+	if (write->set->fates[row] == DV_FATE_OPEN)
+		*last = error;
 }
 
 static DvOutcome
@@ -669,7 +721,7 @@ judge_batch(DvWrite *write, DvError *error, long *wait_ms)
 	}
 	/* Answers come in order; operations without one were not executed (sheet 5.7). */
 	for (int i = 0; i < nparts; i++)
-		judge_part(write, write->rows[i], &parts[i], wait_ms);
+		judge_part(write, write->rows[i], &parts[i], error, wait_ms);
 	return any_open(write) ? DV_OUTCOME_AGAIN : DV_OUTCOME_DONE;
 }
 

@@ -67,32 +67,15 @@ static const struct
 	Oid function;
 	Method method;
 } methods[] = {
-	{F_COUNT_, METHOD_COUNT_ROWS},
-	{F_COUNT_ANY, METHOD_COUNT},
-	{F_SUM_INT2, METHOD_SUM},
-	{F_SUM_INT4, METHOD_SUM},
-	{F_SUM_INT8, METHOD_SUM},
-	{F_SUM_NUMERIC, METHOD_SUM},
-	{F_AVG_INT2, METHOD_AVG},
-	{F_AVG_INT4, METHOD_AVG},
-	{F_AVG_INT8, METHOD_AVG},
-	{F_AVG_NUMERIC, METHOD_AVG},
-	{F_MIN_INT2, METHOD_MIN},
-	{F_MIN_INT4, METHOD_MIN},
-	{F_MIN_INT8, METHOD_MIN},
-	{F_MIN_NUMERIC, METHOD_MIN},
-	{F_MIN_FLOAT8, METHOD_MIN},
-	{F_MIN_DATE, METHOD_MIN},
-	{F_MIN_TIMESTAMP, METHOD_MIN},
-	{F_MIN_TIMESTAMPTZ, METHOD_MIN},
-	{F_MAX_INT2, METHOD_MAX},
-	{F_MAX_INT4, METHOD_MAX},
-	{F_MAX_INT8, METHOD_MAX},
-	{F_MAX_NUMERIC, METHOD_MAX},
-	{F_MAX_FLOAT8, METHOD_MAX},
-	{F_MAX_DATE, METHOD_MAX},
-	{F_MAX_TIMESTAMP, METHOD_MAX},
-	{F_MAX_TIMESTAMPTZ, METHOD_MAX},
+	{F_COUNT_, METHOD_COUNT_ROWS}, {F_COUNT_ANY, METHOD_COUNT},     {F_SUM_INT2, METHOD_SUM},
+	{F_SUM_INT4, METHOD_SUM},      {F_SUM_INT8, METHOD_SUM},        {F_SUM_NUMERIC, METHOD_SUM},
+	{F_AVG_INT2, METHOD_AVG},      {F_AVG_INT4, METHOD_AVG},        {F_AVG_INT8, METHOD_AVG},
+	{F_AVG_NUMERIC, METHOD_AVG},   {F_MIN_INT2, METHOD_MIN},        {F_MIN_INT4, METHOD_MIN},
+	{F_MIN_INT8, METHOD_MIN},      {F_MIN_NUMERIC, METHOD_MIN},     {F_MIN_FLOAT8, METHOD_MIN},
+	{F_MIN_DATE, METHOD_MIN},      {F_MIN_TIMESTAMP, METHOD_MIN},   {F_MIN_TIMESTAMPTZ, METHOD_MIN},
+	{F_MAX_INT2, METHOD_MAX},      {F_MAX_INT4, METHOD_MAX},        {F_MAX_INT8, METHOD_MAX},
+	{F_MAX_NUMERIC, METHOD_MAX},   {F_MAX_FLOAT8, METHOD_MAX},      {F_MAX_DATE, METHOD_MAX},
+	{F_MAX_TIMESTAMP, METHOD_MAX}, {F_MAX_TIMESTAMPTZ, METHOD_MAX},
 };
 
 /* A request in the making. */
@@ -224,8 +207,8 @@ query_filter(Upper *upper, const UpperQuery *wanted, DvFilter **filter)
 	*filter = upper->base;
 	if (wanted->condition != NULL)
 	{
-		DvClause *clause = dv_translate_clause(upper->dvrel->table, upper->input_rel->relid,
-											   wanted->condition);
+		DvClause *clause =
+			dv_translate_clause(upper->dvrel->table, upper->input_rel->relid, wanted->condition);
 		DvFilter *condition = add_clause(upper, clause);
 
 		if (condition == NULL)
@@ -233,9 +216,9 @@ query_filter(Upper *upper, const UpperQuery *wanted, DvFilter **filter)
 		*filter = and_filters(*filter, condition);
 	}
 	if (wanted->filled != NULL)
-		*filter = and_filters(*filter, dv_filter_leaf(DV_OP_NOT_NULL, wanted->filled->property,
-													  wanted->filled->logical, wanted->filled->type,
-													  -1));
+		*filter =
+			and_filters(*filter, dv_filter_leaf(DV_OP_NOT_NULL, wanted->filled->property,
+												wanted->filled->logical, wanted->filled->type, -1));
 	return true;
 }
 
@@ -311,15 +294,15 @@ is_extreme(const Aggref *aggref)
 {
 	Method method;
 
-	return find_method(aggref->aggfnoid, &method) &&
-		   (method == METHOD_MIN || method == METHOD_MAX);
+	return find_method(aggref->aggfnoid, &method) && (method == METHOD_MIN || method == METHOD_MAX);
 }
 
 /* count(*), count(1), count(column), count(DISTINCT column). */
 static bool
 describe_count(Upper *upper, const Aggref *aggref, UpperQuery *wanted, DvAggregateOutput *output)
 {
-	Node *arg = aggref->args == NIL ? NULL : (Node *) linitial_node(TargetEntry, aggref->args)->expr;
+	Node *arg =
+		aggref->args == NIL ? NULL : (Node *) linitial_node(TargetEntry, aggref->args)->expr;
 	const DvColumn *column = NULL;
 
 	output->kind = DV_AGGREGATE_COUNT;
@@ -428,9 +411,9 @@ add_output(Upper *upper, Expr *expr)
 	output->item = -1;
 	output->scale = -1;
 	output->typid = exprType((Node *) expr);
-	upper->tlist = lappend(upper->tlist, makeTargetEntry(copyObject(expr),
-														 list_length(upper->tlist) + 1, NULL,
-														 false));
+	upper->tlist =
+		lappend(upper->tlist,
+				makeTargetEntry(copyObject(expr), list_length(upper->tlist) + 1, NULL, false));
 	upper->plan.outputs = lappend(upper->plan.outputs, output);
 	return output;
 }
@@ -697,10 +680,10 @@ add_upper_path(Upper *upper, RelOptInfo *output_rel, PathTarget *target, List *c
 	cost = pushed_cost(upper, groups);
 	cost_qual_eval(&having, upper->having, upper->root);
 	cost.startup += having.startup + target->cost.startup;
-	cost.total += having.startup + target->cost.startup +
-				  rows * (having.per_tuple + target->cost.per_tuple);
-	rows = clamp_row_est(
-		rows * clauselist_selectivity(upper->root, upper->having, 0, JOIN_INNER, NULL));
+	cost.total +=
+		having.startup + target->cost.startup + rows * (having.per_tuple + target->cost.per_tuple);
+	rows = clamp_row_est(rows *
+						 clauselist_selectivity(upper->root, upper->having, 0, JOIN_INNER, NULL));
 	output_rel->fdw_private = upper;
 	add_path(output_rel,
 			 (Path *) dv_create_foreign_upper_path(upper->root, output_rel, target, rows,

@@ -18,6 +18,7 @@
 #include "compat.h"
 
 #include "common/pg_prng.h"
+#include "mb/pg_wchar.h"
 #include "portability/instr_time.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -122,8 +123,10 @@ make_url(DvCall *call)
 	appendStringInfoString(&url, call->spec.path);
 	if (call->spec.tag && settings != NULL && settings->tag != NULL)
 	{
+		const char *tag = pg_server_to_any(settings->tag, strlen(settings->tag), PG_UTF8);
+
 		appendStringInfo(&url, "%ctag=", strchr(url.data, '?') != NULL ? '&' : '?');
-		dv_url_escape(&url, settings->tag, strlen(settings->tag), NULL);
+		dv_url_escape(&url, tag, strlen(tag), NULL);
 	}
 	call->url = url.data;
 	if (url.len <= DV_URL_MAX)

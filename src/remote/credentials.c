@@ -21,6 +21,7 @@
 
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_user_mapping.h"
+#include "common/hashfn.h"
 #include "common/pg_prng.h"
 #include "portability/instr_time.h"
 #include "utils/hsearch.h"
@@ -49,6 +50,7 @@ typedef struct CachedToken
 	Oid umid; /* hash key */
 	Oid serverid;
 	char *token;        /* in CacheMemoryContext; NULL: none */
+	uint64 identity;    /* hash of whom it was got for, and where */
 	bool had_one;       /* the authority has answered with a token before */
 	int64 renew_at_us;  /* monotonic */
 	uint32 server_hash; /* for invalidation */
@@ -129,6 +131,24 @@ find_entry(Oid umid, Oid serverid)
 	entry->server_hash = GetSysCacheHashValue1(FOREIGNSERVEROID, ObjectIdGetDatum(serverid));
 	entry->mapping_hash = GetSysCacheHashValue1(USERMAPPINGOID, ObjectIdGetDatum(umid));
 	return entry;
+}
+
+/*
+ * Credentials may change while a statement goes on with those it began with,
+ * and asks for a token by them: nobody else's.
+ */
+static uint64
+identity_of(const DvServerOptions *server, const DvUserOptions *user)
+{
+	const char *const parts[] = {server->authority, server->tenant_id, server->scope, user->client_id,
+								 user->client_secret};
+	uint64 hash = 0;
+
+	for (int i = 0; i < lengthof(parts); i++)
+		if (parts[i] != NULL)
+			hash = hash_combine64(hash, hash_bytes_extended((const unsigned char *) parts[i],
+															(int) strlen(parts[i]), i));
+	return hash;
 }
 
 static void
@@ -361,6 +381,8 @@ dv_credentials_token(const DvServerOptions *server, const DvUserOptions *user)
 		return user->access_token;
 
 	entry = find_entry(user->umid, server->serverid);
+	if (entry->token != NULL && entry->identity != identity_of(server, user))
+		drop_token(entry);
 	if (entry->token != NULL && now_us() < entry->renew_at_us)
 		return entry->token;
 
@@ -369,6 +391,7 @@ dv_credentials_token(const DvServerOptions *server, const DvUserOptions *user)
 									ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(scratch);
 	renew(entry, server, user);
+	entry->identity = identity_of(server, user);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(scratch);
 	return entry->token;

@@ -28,6 +28,8 @@
 #include <jansson.h>
 
 #include "access/xact.h"
+#include "catalog/namespace.h"
+#include "common/string.h"
 #include "mb/pg_wchar.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
@@ -124,11 +126,33 @@ chunk_path(List *names, int first, int n)
 	return path.data;
 }
 
+/*
+ * A label that the database's encoding cannot hold is none: nothing here can be
+ * compared with it, and the table must not become unusable for it.
+ */
 static void
 to_server_encoding(char **text)
 {
-	if (*text != NULL)
-		*text = pg_any_to_server(*text, strlen(*text), PG_UTF8);
+	int encoding = GetDatabaseEncoding();
+	int len = *text != NULL ? (int) strlen(*text) : 0;
+	Oid conversion;
+	unsigned char *converted;
+
+	if (*text == NULL || pg_is_ascii(*text))
+		return;
+	if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII)
+	{
+		*text = pg_any_to_server(*text, len, PG_UTF8);
+		return;
+	}
+	conversion = FindDefaultConversionProc(PG_UTF8, encoding);
+	converted = palloc((Size) len * MAX_CONVERSION_GROWTH + 1);
+	if (OidIsValid(conversion) &&
+		pg_do_encoding_conversion_buf(conversion, PG_UTF8, encoding, (unsigned char *) *text, len,
+									  converted, len * MAX_CONVERSION_GROWTH + 1, true) == len)
+		*text = (char *) converted;
+	else
+		*text = NULL;
 }
 
 /* Labels are the only texts that are more than ASCII. */

@@ -551,7 +551,11 @@ set_safety(CURL *easy, const DvHttpSpec *spec)
 	SET(easy, CURLOPT_SSL_VERIFYHOST, 2L);
 	SET(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
 	if (spec->ca_file != NULL)
+	{
+		/* instead of the system's, of which libcurl may have a directory besides a file */
 		SET(easy, CURLOPT_CAINFO, spec->ca_file);
+		SET(easy, CURLOPT_CAPATH, NULL);
+	}
 	if (pg_strncasecmp(spec->url, "http:", 5) == 0)
 		SET(easy, CURLOPT_NOPROXY, "*");
 	SET(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
