@@ -33,7 +33,7 @@ DECLARE
     line text;
 BEGIN
     FOR line IN EXECUTE 'EXPLAIN (VERBOSE, COSTS OFF) ' || query LOOP
-        IF line ~ '(Remote Filter|Remote Request|Remote Pieces|^ *Filter|One-Time Filter|Limit|Sort|Sort Key|Nested Loop|Hash Join|Hash Cond|Aggregate|Foreign Scan)' THEN
+        IF line ~ '(Remote Filter|Remote Request|Remote Pieces|^ *Filter|One-Time Filter|Limit|Sort|Sort Key|Nested Loop|Key Join|Hash Join|Hash Cond|Aggregate|Foreign Scan)' THEN
             RETURN NEXT line;
         END IF;
     END LOOP;

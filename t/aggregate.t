@@ -61,6 +61,98 @@ my $everything = 'sample_everythingid, sample_string, sample_integer, sample_dec
 my $account = 'accountid, name, accountnumber, statecode, statuscode, industrycode, numberofemployees, revenue,'
     . ' creditlimit, exchangerate, creditonhold, primarycontactid, ownerid, createdon, modifiedon, versionnumber';
 
+# Random aggregates, all in one session on either side; every difference is shown.
+my $seed = $ENV{DATAVERSE_SEED} // int rand 1_000_000;
+my $queries = $ENV{DATAVERSE_QUERIES} // 150;
+srand $seed;
+note("DATAVERSE_SEED=$seed");
+
+sub pick
+{
+    return $_[ rand @_ ];
+}
+
+my %columns = (
+    account => {
+        groups => [qw(statecode statuscode industrycode creditonhold primarycontactid ownerid)],
+        numbers => [qw(numberofemployees revenue creditlimit exchangerate versionnumber)],
+        others => [qw(createdon modifiedon)],
+        conditions => [
+            'statecode = 0', 'industrycode < 20', 'revenue > 100000', 'revenue IS NULL', 'numberofemployees BETWEEN 10 AND 5000',
+            'creditonhold', 'creditonhold IS NOT TRUE', 'industrycode IN (1, 5, 9, 12)', "createdon > '2020-01-01'", 'primarycontactid IS NOT NULL',
+            'numberofemployees = -77', 'exchangerate <> 1' ] },
+    sample_everything => {
+        groups => [qw(sample_choice sample_boolean statecode sample_integer sample_accountid)],
+        numbers => [qw(sample_integer sample_decimal sample_money)],
+        others => [qw(sample_double sample_datetime sample_datetimeindependent sample_date)],
+        conditions => [
+            'sample_integer > 0', 'sample_decimal < 0', 'sample_money IS NOT NULL', 'sample_choice IS NULL', 'sample_boolean',
+            "sample_datetime < '2020-01-01'", 'sample_integer IS NULL', 'statecode = 0' ] });
+
+sub random_condition
+{
+    my ($of) = @_;
+    my $condition = pick(@{ $of->{conditions} });
+    my $kind = rand;
+
+    return "NOT ($condition)" if $kind < 0.15;
+    return "($condition) OR (" . pick(@{ $of->{conditions} }) . ')' if $kind < 0.3;
+    return "($condition) AND (" . pick(@{ $of->{conditions} }) . ')' if $kind < 0.45;
+    return $condition;
+}
+
+sub random_aggregate
+{
+    my ($of) = @_;
+    my $number = pick(@{ $of->{numbers} });
+    my $any = pick(@{ $of->{numbers} }, @{ $of->{others} });
+    my $aggregate = pick('count(*)', "count($any)", "sum($number)", "avg($number)", "min($any)", "max($any)",
+        'count(DISTINCT ' . pick(@{ $of->{groups} }, @{ $of->{numbers} }) . ')', "sum($number)", "avg($number)");
+
+    $aggregate .= ' FILTER (WHERE ' . random_condition($of) . ')' if rand() < 0.2;
+    return $aggregate;
+}
+
+sub random_query
+{
+    my $table = pick(sort keys %columns);
+    my $of = $columns{$table};
+    my @groups = map { pick(@{ $of->{groups} }) } 1 .. pick(0, 0, 1, 1, 2);
+    my @aggregates = map { random_aggregate($of) } 1 .. 1 + rand 4;
+    my $query = rand() < 0.1 && @groups ? 'SELECT DISTINCT ' . join(', ', @groups) : 'SELECT ' . join(', ', @groups, @aggregates);
+
+    $query .= " FROM crm.$table";
+    $query .= ' WHERE ' . random_condition($of) if rand() < 0.5;
+    return $query if $query =~ /DISTINCT \w/ && $query !~ /\(/;
+    $query .= ' GROUP BY ' . join(', ', @groups) if @groups;
+    $query .= ' HAVING ' . random_aggregate($of) . ' IS NOT NULL' if rand() < 0.15;
+    $query .= ' HAVING count(*) > 3' if $query !~ /HAVING/ && rand() < 0.15;
+    return $query;
+}
+
+sub answers
+{
+    my (@queries) = @_;
+    my $script = join '', map { qq{SELECT array_agg(x::text ORDER BY x::text COLLATE "C") FROM ($_) x;\n} } @queries;
+
+    return split /\n/, $t->query($script), -1;
+}
+
+sub same_at_random
+{
+    my ($name) = @_;
+    my @queries = grep { !/SELECT DISTINCT.*(HAVING|GROUP BY)/ } map { random_query() } 1 .. $queries;
+    my @expected = answers(map { s/\bcrm\./loc./r } @queries);
+    $t->reset_log;
+    my @got = answers(@queries);
+    my @wrong = grep { $got[$_] ne $expected[$_] } 0 .. $#queries;
+
+    is(scalar @got, scalar @queries, "$name: every random aggregate has an answer");
+    ok(!@wrong, '... and it is PostgreSQL\'s');
+    diag("$queries[$_]\n  got      $got[$_]\n  expected $expected[$_]") for @wrong[ 0 .. ($#wrong > 4 ? 4 : $#wrong) ];
+    note(scalar(grep { $_->{url} =~ /apply=/ } $t->log) . ' of ' . $t->requests . ' requests are aggregates');
+}
+
 # --- one request each, under both answers to what a sum over nothing is
 
 for my $nothing (qw(absent zero))
@@ -157,7 +249,17 @@ for my $nothing (qw(absent zero))
     same('count(DISTINCT) of nothing', 'SELECT count(DISTINCT industrycode) FROM crm.account WHERE numberofemployees = -77', sent => 1);
     same('min(DISTINCT)', 'SELECT count(*), min(DISTINCT numberofemployees) FROM crm.account', sent => 1);
     same('sum(DISTINCT) stays here', 'SELECT sum(DISTINCT numberofemployees) FROM crm.account', sent => 0);
+
+    same_at_random("nothing $nothing");
 }
+
+# --- waits end when they are told to
+
+$t->faults({ match => { path => 'apply=' }, times => 1, behaviour => 'hang' });
+my $seconds = $t->fails_like("SET statement_timeout = '500ms'; SELECT count(*) FROM crm.account", qr/57014/, 'a request that hangs can be cancelled');
+cmp_ok($seconds, '<', 5, '... in time');
+$t->reset_log;
+$t->is_query('SELECT count(*) FROM crm.account', 1500, '... and the next one is answered');
 
 # --- what the service refuses
 
@@ -199,6 +301,7 @@ for my $case (@large)
     same("in ranges: $name", $query);
     is(scalar(grep { $_->{url} !~ /apply=/ && $_->{url} =~ /select=(?!createdon&)/ } $t->log), 0, '... without reading the rows');
 }
+same_at_random('in ranges');
 $t->reset_log;
 $t->query('SELECT count(*) FROM crm.account');
 ok((grep { $_->{in_flight} > 0 } $t->log) > 0, 'ranges are asked for side by side');

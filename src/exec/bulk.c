@@ -874,12 +874,13 @@ static void
 enter(DvBulk *bulk)
 {
 	if (bulk->busy)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_ERROR),
-				 errmsg("%s: an error while its rows were sent was caught elsewhere", action(bulk)),
-				 errdetail("%s.", written_before(bulk)),
-				 errhint("A function called by the statement reads from the same server, which sends "
-						 "the statement's rows first, and must not handle the errors of that.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_FDW_ERROR),
+			 errmsg("%s: an error while its rows were sent was caught elsewhere", action(bulk)),
+			 errdetail("%s.", written_before(bulk)),
+			 errhint("A function called by the statement reads from the same server, which sends "
+					 "the statement's rows first, and must not handle the errors of that.")));
 	bulk->busy = true;
 }
 

@@ -72,8 +72,8 @@ struct DvWrite
 static bool
 takes_turns(const DvWriter *writer)
 {
-	return writer->table->table_type == DV_TABLE_ELASTIC &&
-		   writer->plan->mode == DV_WRITE_UPSERT && !writer->plan->do_nothing;
+	return writer->table->table_type == DV_TABLE_ELASTIC && writer->plan->mode == DV_WRITE_UPSERT &&
+		   !writer->plan->do_nothing;
 }
 
 /* An id made here is nobody's: its row begins as a create. */

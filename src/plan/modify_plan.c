@@ -61,11 +61,12 @@ dataverseAddForeignUpdateTargets(PlannerInfo *root, Index rtindex, RangeTblEntry
 								table->primary_id ? table->primary_id : "<primary id>")));
 	/* The id alone is the address of the row whose partition is its id (sheet 13.1): another one. */
 	if (table->table_type == DV_TABLE_ELASTIC && partition == NULL)
-		ereport(ERROR, (errcode(ERRCODE_FDW_COLUMN_NAME_NOT_FOUND),
-						errmsg("foreign table \"%s\" has no column for the partition of its rows",
-							   table->name),
-						errhint("Rows of elastic tables are addressed by id and partition: add a text "
-								"column with option column_name 'partitionid'.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_COLUMN_NAME_NOT_FOUND),
+				 errmsg("foreign table \"%s\" has no column for the partition of its rows",
+						table->name),
+				 errhint("Rows of elastic tables are addressed by id and partition: add a text "
+						 "column with option column_name 'partitionid'.")));
 	add_identity(root, rtindex, id);
 	if (partition != NULL)
 		add_identity(root, rtindex, partition);
@@ -88,7 +89,7 @@ update_trigger_may_change(Relation rel)
 
 /* Throws for a column that the statement sets and that cannot be set. */
 static void
-check_settable(const DvTable *table, const DvColumn *column)
+check_settable(const DvTable *table, const DvColumn *column, bool is_partition)
 {
 	const char *reason;
 
@@ -96,6 +97,8 @@ check_settable(const DvTable *table, const DvColumn *column)
 		reason = "it is the label of another column";
 	else if (column->is_primary_id)
 		reason = "it is the primary id";
+	else if (is_partition)
+		reason = "it is the partition of the row";
 	else if (column->read_only)
 		reason = "it has option read_only";
 	else
@@ -153,7 +156,11 @@ update_columns(PlannerInfo *root, Index resultRelation, Relation rel, const DvTa
 	Bitmapset *updated = get_rel_all_updated_cols(root, find_base_rel(root, resultRelation));
 	bool all = update_trigger_may_change(rel);
 	List *attnums = NIL;
+	const DvColumn *id;
+	const DvColumn *partition;
 
+	/* Part of the address: it never changes, and the service ignores a value for it (sheet 13.1). */
+	dv_writerules_identity(table, &id, &partition);
 	for (int i = 0; i < table->ncolumns; i++)
 	{
 		const DvColumn *column = &table->columns[i];
@@ -162,8 +169,8 @@ update_columns(PlannerInfo *root, Index resultRelation, Relation rel, const DvTa
 		if (named && column->target_of)
 			check_companion(table, column, updated);
 		else if (named)
-			check_settable(table, column);
-		if ((named || all) && dv_writerules_sendable(column, true))
+			check_settable(table, column, column == partition);
+		if ((named || all) && column != partition && dv_writerules_sendable(column, true))
 			attnums = lappend_int(attnums, column->attnum);
 	}
 	return attnums;

@@ -612,28 +612,60 @@ local_path(const Upper *upper, RelOptInfo *output_rel, List *clauses, bool hash,
 									AGGSPLIT_SIMPLE, clauses, NIL, &costs, groups);
 }
 
+/* Values of a column never analyzed: PostgreSQL's guess of 200 is too many for most choices. */
+static double
+assumed_values(DvType type)
+{
+	switch (type)
+	{
+		case DV_TYPE_STATE:
+			return 3;
+		case DV_TYPE_STATUS:
+			return 8;
+		case DV_TYPE_PICKLIST:
+			return 20;
+		default:
+			return -1;
+	}
+}
+
+static double
+estimate_values(const Upper *upper, AttrNumber attnum)
+{
+	const DvColumn *column = dv_table_column(upper->dvrel->table, attnum);
+	double assumed = assumed_values(column->type);
+	VariableStatData stats;
+	bool known;
+	Var *var = makeVar(upper->input_rel->relid, attnum, column->typid, column->typmod,
+					   column->collation, 0);
+
+	examine_variable(upper->root, (Node *) var, 0, &stats);
+	known = HeapTupleIsValid(stats.statsTuple);
+	ReleaseVariableStats(stats);
+	if (!known && assumed > 0)
+		return assumed;
+	return estimate_num_groups(upper->root, list_make1(var), upper->input_rel->rows, NULL, NULL);
+}
+
 /* Groups of all requests together, the values that are counted here among them; the most in one. */
 static double
 estimate_groups(const Upper *upper, double *most)
 {
+	double base = 1;
 	double all = 0;
 	ListCell *lc;
 
+	foreach (lc, upper->plan.groups)
+		base *= estimate_values(upper, lfirst_int(lc));
 	*most = 1;
 	foreach (lc, upper->queries)
 	{
 		const UpperQuery *query = lfirst(lc);
-		List *exprs = NIL;
-		double groups = 1;
+		double groups = base;
 
-		for (int i = 0; i < list_length(upper->plan.groups); i++)
-			exprs = lappend(exprs, list_nth_node(TargetEntry, upper->tlist, i)->expr);
 		if (query->distinct != NULL)
-			exprs = lappend(exprs, makeVar(upper->input_rel->relid, query->distinct->attnum,
-										   query->distinct->typid, query->distinct->typmod,
-										   query->distinct->collation, 0));
-		if (exprs != NIL)
-			groups = estimate_num_groups(upper->root, exprs, upper->input_rel->rows, NULL, NULL);
+			groups *= estimate_values(upper, query->distinct->attnum);
+		groups = clamp_row_est(Min(groups, upper->input_rel->rows));
 		*most = Max(*most, groups);
 		all += groups;
 	}

@@ -140,8 +140,8 @@ find_entry(Oid umid, Oid serverid)
 static uint64
 identity_of(const DvServerOptions *server, const DvUserOptions *user)
 {
-	const char *const parts[] = {server->authority, server->tenant_id, server->scope, user->client_id,
-								 user->client_secret};
+	const char *const parts[] = {server->authority, server->tenant_id, server->scope,
+								 user->client_id, user->client_secret};
 	uint64 hash = 0;
 
 	for (int i = 0; i < lengthof(parts); i++)

@@ -944,8 +944,8 @@ dv_table_column_logical(const DvTable *table, const char *logical)
 static bool
 is_instant(const DvColumn *column)
 {
-	return column != NULL && (column->type == DV_TYPE_DATETIME ||
-							  column->type == DV_TYPE_DATETIME_FLOATING);
+	return column != NULL &&
+		   (column->type == DV_TYPE_DATETIME || column->type == DV_TYPE_DATETIME_FLOATING);
 }
 
 DvColumn *

@@ -143,6 +143,13 @@ def test_aggregate_record_limit(monkeypatch) -> None:
     assert run(env, "filter(sample_integer lt 10)/aggregate($count as n)").value == [{"n": 10}]
 
 
+def test_aggregate_record_limit_as_a_switch(fresh_service) -> None:
+    service = fresh_service(rows=30, arguments=("--aggregate-limit", "20"))
+    assert service.get("accounts?$apply=aggregate($count as n)").code == "0x8004E023"
+    few = "filter(statecode eq 1)/aggregate($count as n)"
+    assert service.get(f"accounts?$apply={few}").status == 200
+
+
 def test_groups_are_cut_at_5000(monkeypatch) -> None:
     env = Env()
     for i in range(5):
