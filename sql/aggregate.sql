@@ -91,7 +91,9 @@ SELECT sent('SELECT array_agg(i) FROM everything');
 
 -- groups
 SELECT sent('SELECT choice, count(*) FROM everything GROUP BY choice');
-SELECT sent('SELECT state, flag, look, big, count(*) FROM everything GROUP BY 1, 2, 3, 4 HAVING count(*) > 1');
+SELECT sent('SELECT state, flag, look, count(*) FROM everything GROUP BY 1, 2, 3 HAVING count(*) > 1');
+-- by the statistics, or without them, too many to come in one answer
+SELECT sent('SELECT look, big, count(*) FROM everything GROUP BY 1, 2');
 SELECT sent('SELECT choice, count(*), sum(i), avg(i), min(i), sum(money) FROM everything GROUP BY choice');
 SELECT sent('SELECT count(*) FROM everything GROUP BY choice ORDER BY choice LIMIT 3');
 SELECT sent('SELECT choice + 1, sum(i) * 2 FROM everything GROUP BY choice');
