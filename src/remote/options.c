@@ -349,7 +349,7 @@ take_token(const Option *option, const char *text, void *target)
 static int
 parse_whole(const Option *option, const char *text)
 {
-	int value;
+	int value = 0;
 
 	/* parse_int alone would round 1.5 and take 0x10 */
 	if (text[strspn(text, "0123456789")] != '\0' || !parse_int(text, &value, 0, NULL) ||
