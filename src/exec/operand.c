@@ -78,6 +78,20 @@ dv_operand_prepare(PlanState *node, const DvTable *table, List *exprs, List *fil
 	return operands;
 }
 
+void
+dv_operand_leave_open(DvOperands *operands, int slot)
+{
+	operands->items[slot].state = NULL;
+}
+
+DvValue *
+dv_operand_given(const DvOperands *operands, int slot, Datum value)
+{
+	const DvOperand *operand = &operands->items[slot];
+
+	return dv_convert_comparand(value, false, operand->typid, operand->leaf->type);
+}
+
 static bool
 unknown_walker(Node *node, void *context)
 {
@@ -123,7 +137,7 @@ dv_operand_values(const DvOperands *operands, ExprContext *econtext, DvService *
 		Datum value;
 		bool isnull;
 
-		if (operand->leaf == NULL ||
+		if (operand->state == NULL ||
 			(known_only && unknown_walker((Node *) operand->expr, econtext)))
 			continue;
 		value = ExecEvalExprSwitchContext(operand->state, econtext, &isnull);

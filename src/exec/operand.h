@@ -23,6 +23,12 @@ typedef struct DvOperands
 extern DvOperands *dv_operand_prepare(PlanState *node, const DvTable *table, List *exprs,
 									  List *filters);
 
+/* Leaves a slot to another node, a key join: it is never evaluated here. */
+extern void dv_operand_leave_open(DvOperands *operands, int slot);
+
+/* What such a node gives for its slot, as the slot's value. */
+extern DvValue *dv_operand_given(const DvOperands *operands, int slot, Datum value);
+
 /*
  * The values in the current context; NULL for slots that occur nowhere.  service is asked
  * for what labels stand for, NULL: those slots stay open.  known_only: so do

@@ -23,7 +23,6 @@
 
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "nodes/nodeFuncs.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/tuplesort.h"
@@ -33,18 +32,9 @@
 #include "exec/bulk.h"
 #include "exec/chain.h"
 #include "exec/convert.h"
-#include "exec/labels.h"
+#include "exec/operand.h"
 #include "exec/request.h"
 #include "exec/scan.h"
-
-/* What a slot of the filter is compared with. */
-typedef struct Operand
-{
-	Expr *expr;
-	ExprState *state;
-	Oid typid;
-	const DvFilter *leaf; /* whose column it is compared with */
-} Operand;
 
 typedef struct DvScan
 {
@@ -54,8 +44,7 @@ typedef struct DvScan
 	DvService *service; /* NULL for EXPLAIN without ANALYZE */
 	DvConvert *convert;
 	DvRequest *request;
-	int noperands;
-	Operand *operands;
+	DvOperands *operands;
 	int ncolumns;
 	AttrNumber *attnums;
 	DvField *fields;
@@ -78,45 +67,6 @@ typedef struct DvScan
 /*
  * Begin.
  */
-
-/* The leaf that a slot belongs to, or NULL. */
-static const DvFilter *
-find_slot(const DvFilter *filter, int slot)
-{
-	if (filter->kind == DV_FILTER_LEAF && filter->slot == slot)
-		return filter;
-	for (int i = 0; i < filter->nargs; i++)
-	{
-		const DvFilter *leaf = find_slot(filter->args[i], slot);
-
-		if (leaf != NULL)
-			return leaf;
-	}
-	return NULL;
-}
-
-static void
-prepare_operands(DvScan *scan, ForeignScanState *node, List *exprs)
-{
-	ListCell *lc;
-
-	scan->noperands = list_length(exprs);
-	scan->operands = palloc0(sizeof(Operand) * Max(scan->noperands, 1));
-	foreach (lc, exprs)
-	{
-		int slot = foreach_current_index(lc);
-		Operand *operand = &scan->operands[slot];
-
-		operand->expr = lfirst(lc);
-		operand->state = ExecInitExpr(operand->expr, (PlanState *) node);
-		operand->typid = exprType((Node *) operand->expr);
-		/* A slot that the sendable part has dropped is never looked at. */
-		if (scan->plan->filter != NULL)
-			operand->leaf = find_slot(scan->plan->filter, slot);
-		if (operand->leaf == NULL || slot == scan->plan->key_param - 1)
-			operand->state = NULL;
-	}
-}
 
 static void
 prepare_columns(DvScan *scan)
@@ -168,7 +118,10 @@ dataverseBeginForeignScan(ForeignScanState *node, int eflags)
 	scan->request = dv_request_prepare(scan->plan, scan->table, server->root,
 									   dv_convert_properties(scan->convert));
 	scan->fields = palloc0(sizeof(DvField) * Max(scan->request->nproperties, 1));
-	prepare_operands(scan, node, plan->fdw_exprs);
+	scan->operands = dv_operand_prepare(&node->ss.ps, scan->table, plan->fdw_exprs,
+										list_make1(scan->plan->filter));
+	if (scan->plan->key_param > 0)
+		dv_operand_leave_open(scan->operands, scan->plan->key_param - 1);
 	MemoryContextSwitchTo(before);
 	node->fdw_state = scan;
 
@@ -185,53 +138,20 @@ dataverseBeginForeignScan(ForeignScanState *node, int eflags)
  * A run: values, addresses, chain.
  */
 
-/*
- * Labels are mapped to values with the service's help; without it (EXPLAIN)
- * the slot stays open.
- */
-static DvValue *
-operand_value(DvScan *scan, const Operand *operand, Datum value, bool isnull)
+/* The slots' values in the current context, with what a key join above has given for this run. */
+static DvValue **
+evaluate(DvScan *scan, ForeignScanState *node)
 {
-	const DvFilter *leaf = operand->leaf;
+	int open = scan->plan->key_param - 1;
+	DvValue **values =
+		dv_operand_values(scan->operands, node->ss.ps.ps_ExprContext, scan->service, false);
 
-	if (!leaf->label)
-		return dv_convert_comparand(value, isnull, operand->typid, leaf->type);
-	if (scan->service == NULL)
-		return NULL;
-	return dv_labels_values(scan->service, scan->table->table_name, leaf->logical, leaf->type,
-							dv_convert_comparand(value, isnull, operand->typid, DV_TYPE_STRING));
-}
-
-/* What the key join above has given for this run. */
-static DvValue *
-given_keys(DvScan *scan, const Operand *operand)
-{
+	if (open < 0)
+		return values;
 	if (!scan->keys_given)
 		elog(ERROR, "foreign scan below a key join has no keys");
 	scan->keys_given = false;
-	return dv_convert_comparand(scan->keys, false, operand->typid, operand->leaf->type);
-}
-
-/* The slots' values in the current context; those not wanted are NULL. */
-static DvValue **
-evaluate(DvScan *scan, ForeignScanState *node, bool (*known)(const Operand *, EState *))
-{
-	ExprContext *econtext = node->ss.ps.ps_ExprContext;
-	DvValue **values = palloc0(sizeof(DvValue *) * Max(scan->noperands, 1));
-
-	for (int i = 0; i < scan->noperands; i++)
-	{
-		const Operand *operand = &scan->operands[i];
-		Datum value;
-		bool isnull;
-
-		if (i == scan->plan->key_param - 1 && known == NULL)
-			values[i] = given_keys(scan, operand);
-		if (operand->state == NULL || (known != NULL && !known(operand, node->ss.ps.state)))
-			continue;
-		value = ExecEvalExprSwitchContext(operand->state, econtext, &isnull);
-		values[i] = operand_value(scan, operand, value, isnull);
-	}
+	values[open] = dv_operand_given(scan->operands, open, scan->keys);
 	return values;
 }
 
@@ -247,7 +167,7 @@ same_value(const DvValue *a, const DvValue *b)
 	if (a == NULL || b == NULL)
 		return a == b;
 	if (a->isnull != b->isnull || a->isarray != b->isarray || a->nitems != b->nitems ||
-		a->has_null != b->has_null || !same_text(a->text, b->text))
+		a->has_null != b->has_null || a->unknown != b->unknown || !same_text(a->text, b->text))
 		return false;
 	for (int i = 0; i < a->nitems; i++)
 	{
@@ -263,7 +183,7 @@ rewind_run(DvScan *scan, DvValue **values)
 {
 	if (scan->run == NULL || scan->sort != NULL)
 		return false;
-	for (int i = 0; i < scan->noperands; i++)
+	for (int i = 0; i < scan->operands->n; i++)
 	{
 		if (!same_value(scan->values[i], values[i]))
 			return false;
@@ -294,7 +214,7 @@ start_run(DvScan *scan, ForeignScanState *node)
 	MemoryContext run =
 		AllocSetContextCreate(scan->context, "dataverse_fdw run of a scan", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext before = MemoryContextSwitchTo(run);
-	DvValue **values = evaluate(scan, node, NULL);
+	DvValue **values = evaluate(scan, node);
 	List *pieces;
 
 	scan->returned = 0;
@@ -309,7 +229,7 @@ start_run(DvScan *scan, ForeignScanState *node)
 	scan->run = run;
 	scan->values = values;
 	pieces =
-		dv_request_pieces(scan->request, (const DvValue *const *) values, scan->noperands, NULL);
+		dv_request_pieces(scan->request, (const DvValue *const *) values, scan->operands->n, NULL);
 	scan->npieces = list_length(pieces);
 	if (pieces != NIL)
 	{
@@ -496,62 +416,6 @@ dataverseEndForeignScan(ForeignScanState *node)
  * For EXPLAIN.
  */
 
-static bool
-unknown_walker(Node *node, void *context)
-{
-	ParamListInfo params = ((EState *) context)->es_param_list_info;
-	Param *param = (Param *) node;
-
-	if (node == NULL)
-		return false;
-	if (IsA(node, SubPlan) || IsA(node, AlternativeSubPlan))
-		return true;
-	if (!IsA(node, Param))
-		return expression_tree_walker(node, unknown_walker, context);
-
-	/* Parameters of EXPLAIN EXECUTE are known; those made by other nodes are not. */
-	return param->paramkind != PARAM_EXTERN || params == NULL || param->paramid < 1 ||
-		   param->paramid > params->numParams ||
-		   (params->paramFetch == NULL && !OidIsValid(params->params[param->paramid - 1].ptype));
-}
-
-static bool
-known_now(const Operand *operand, EState *estate)
-{
-	return !unknown_walker((Node *) operand->expr, estate);
-}
-
-/* $n in plain sight where an operand is not known: it is not part of what is sent. */
-static char *
-show_unknown(char *path)
-{
-	char *to = path;
-
-	for (const char *from = path; *from;)
-	{
-		if (strncmp(from, "%24", 3) == 0 && from[3] >= '1' && from[3] <= '9')
-		{
-			*to++ = '$';
-			from += 3;
-		}
-		else
-			*to++ = *from++;
-	}
-	*to = '\0';
-	return path;
-}
-
-static bool
-all_known(const DvScan *scan, DvValue *const *values)
-{
-	for (int i = 0; i < scan->noperands; i++)
-	{
-		if (scan->operands[i].leaf != NULL && values[i] == NULL)
-			return false;
-	}
-	return true;
-}
-
 static char *
 first_request(const DvScan *scan, DvValue *const *values, List *pieces)
 {
@@ -560,7 +424,8 @@ first_request(const DvScan *scan, DvValue *const *values, List *pieces)
 	if (pieces == NIL)
 		return NULL;
 	path = ((DvPiece *) linitial(pieces))->path;
-	return psprintf("GET %s", all_known(scan, values) ? path : show_unknown(path));
+	return psprintf("GET %s",
+					dv_operand_all_known(scan->operands, values) ? path : dv_operand_show(path));
 }
 
 /*
@@ -573,9 +438,9 @@ shown_values(DvScan *scan, ForeignScanState *node)
 	DvValue **values;
 
 	if (scan->run == NULL)
-		return evaluate(scan, node, known_now);
-	values = palloc0(sizeof(DvValue *) * Max(scan->noperands, 1));
-	for (int i = 0; i < scan->noperands; i++)
+		return dv_operand_values(scan->operands, node->ss.ps.ps_ExprContext, NULL, true);
+	values = palloc0(sizeof(DvValue *) * Max(scan->operands->n, 1));
+	for (int i = 0; i < scan->operands->n; i++)
 		values[i] = i == scan->plan->key_param - 1 ? NULL : scan->values[i];
 	return values;
 }
@@ -586,7 +451,7 @@ dv_scan_report(ForeignScanState *node, DvScanReport *report)
 	DvScan *scan = node->fdw_state;
 	DvValue **values = shown_values(scan, node);
 	List *pieces = dv_request_pieces(scan->request, (const DvValue *const *) values,
-									 scan->noperands, &report->filter);
+									 scan->operands->n, &report->filter);
 
 	report->pieces = list_length(pieces);
 	report->request = first_request(scan, values, pieces);
