@@ -183,8 +183,6 @@ dv_handoff_pack_scan(const DvScanPlan *plan)
 	packed = lappend(packed, pack_int((int) plan->relid));
 	packed = lappend(packed, pack_text(plan->entity_set));
 	packed = lappend(packed, list_copy(plan->attnums));
-	packed = lappend(packed, pack_int(plan->fetch_id));
-	packed = lappend(packed, pack_int(plan->fetch_etag));
 	packed = lappend(packed, pack_filter(plan->filter));
 	packed = lappend(packed, list_copy(plan->slot_types));
 	packed = lappend(packed, pack_sortkeys(plan->sortkeys));
@@ -205,8 +203,6 @@ dv_handoff_unpack_scan(List *packed)
 	plan->relid = (Oid) read_int(&reader);
 	plan->entity_set = read_text(&reader);
 	plan->attnums = read_cell(&reader);
-	plan->fetch_id = read_int(&reader) != 0;
-	plan->fetch_etag = read_int(&reader) != 0;
 	plan->filter = unpack_filter(read_cell(&reader));
 	plan->slot_types = read_cell(&reader);
 	plan->sortkeys = unpack_sortkeys(read_cell(&reader));

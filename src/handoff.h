@@ -27,11 +27,8 @@ typedef struct DvScanPlan
 {
 	Oid relid; /* foreign table; 0 for upper relations later on */
 	char *entity_set;
-	List *attnums; /* int: attributes of the table to fetch, ascending;
+	List *attnums;    /* int: attributes of the table to fetch, ascending;
 								 * values arrive in this order */
-	bool fetch_id; /* the primary id is wanted though no column asks
-								 * for it (row identity for UPDATE) */
-	bool fetch_etag;
 	DvFilter *filter; /* the sendable part, unbound; or NULL */
 	List *slot_types; /* Oid of each operand expression's type */
 	List *sortkeys;   /* DvSortKey *, as sent (primary id last) */
