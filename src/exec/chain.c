@@ -32,6 +32,7 @@
 
 #include "exec/chain.h"
 #include "exec/convert.h"
+#include "exec/fetch.h"
 #include "odata/batch.h"
 #include "odata/url.h"
 #include "remote/report.h"
@@ -167,34 +168,6 @@ inner_path(const DvChain *chain, const char *address)
 	return path == NULL ? "/" : path;
 }
 
-/* Makes spec the batch that holds just this GET. */
-static void
-put_in_batch(const DvChain *chain, DvCallSpec *spec, const char *prefer)
-{
-	static const char *const headers[] = {"Prefer: odata.continue-on-error", NULL};
-	unsigned char random[8];
-	char seed[2 * sizeof(random) + 1];
-	DvBatch *batch;
-	StringInfoData body;
-
-	if (!pg_strong_random(random, sizeof(random)))
-		elog(ERROR, "could not generate random values");
-	for (int i = 0; i < sizeof(random); i++)
-		snprintf(seed + 2 * i, 3, "%02x", random[i]);
-	batch = dv_batch_create(seed);
-	dv_batch_add(
-		batch, "GET", inner_path(chain, spec->path),
-		psprintf("Accept: application/json\r\n%s%s", prefer ? prefer : "", prefer ? "\r\n" : ""),
-		NULL, 0, -1);
-	initStringInfo(&body);
-	spec->content_type = dv_batch_finish(batch, &body);
-	spec->method = "POST";
-	spec->path = "$batch";
-	spec->headers = headers;
-	spec->body = body.data;
-	spec->body_len = body.len;
-}
-
 static size_t
 full_length(const DvChain *chain, const char *address)
 {
@@ -227,7 +200,7 @@ ask(DvChain *chain, const char *address, const DvPiece *piece)
 	spec.repeat = DV_REPEAT_SAFE;
 	spec.counters = chain->counters;
 	if (sheet->batched)
-		put_in_batch(chain, &spec, prefer);
+		dv_fetch_put_in_batch(&spec, inner_path(chain, spec.path), prefer);
 	sheet->call = dv_call_start(chain->service, &spec);
 	chain->rows_asked += chain->page_size;
 	chain->page_size = Min(chain->page_size * PAGE_GROWTH, chain->request->page_size);

@@ -38,13 +38,11 @@ boundary_seed(void)
 	return seed.data;
 }
 
-/* Makes spec the batch that holds just this GET. */
-static void
-put_in_batch(DvCallSpec *spec, const char *url, const char *prefer)
+void
+dv_fetch_put_in_batch(DvCallSpec *spec, const char *path, const char *prefer)
 {
 	static const char *const headers[] = {"Prefer: odata.continue-on-error", NULL};
 	DvBatch *batch = dv_batch_create(boundary_seed());
-	const char *path = strchr(strstr(url, "://") + 3, '/');
 	StringInfoData body;
 
 	dv_batch_add(
@@ -127,7 +125,7 @@ dv_fetch(DvService *service, const char *address, const char *prefer, DvFetch *f
 						 "the service's answer links to an address outside of the service");
 			return false;
 		}
-		put_in_batch(&spec, url, prefer);
+		dv_fetch_put_in_batch(&spec, strchr(strstr(url, "://") + 3, '/'), prefer);
 	}
 	call = dv_call_start(service, &spec);
 	dv_call_wait(call);

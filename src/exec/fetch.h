@@ -23,4 +23,11 @@ typedef struct DvFetch
 extern bool dv_fetch(DvService *service, const char *address, const char *prefer, DvFetch *fetch,
 					 DvError *error);
 
+/*
+ * Makes spec the batch that holds just one GET, for addresses too long by
+ * themselves (sheet 1.7).  path: from the host on.  prefer: a whole header line,
+ * or NULL.  Current context.
+ */
+extern void dv_fetch_put_in_batch(DvCallSpec *spec, const char *path, const char *prefer);
+
 #endif /* DV_EXEC_FETCH_H */

@@ -479,6 +479,18 @@ is_echo(const DvWriter *writer, const DvRowSet *set, int row, const DvError *err
 	return error->code == CODE_DUPLICATE || row_exists(writer, &set->rows[row]);
 }
 
+/* Of each row of a write: is its id there? */
+static bool *
+ids_there(DvWrite *write)
+{
+	DvProbe probe = make_probe(write->writer);
+	const char **ids = palloc(sizeof(char *) * write->n);
+
+	for (int i = 0; i < write->n; i++)
+		ids[i] = write->set->rows[write->rows[i]].id;
+	return dv_probe_ids(&probe, ids, write->n);
+}
+
 /*
  * A create was refused that may have gone through before: which ids are there?
  * True when some are.
@@ -487,14 +499,9 @@ static bool
 sift_created(DvWrite *write)
 {
 	DvRowSet *set = write->set;
-	DvProbe probe = make_probe(write->writer);
-	const char **ids = palloc(sizeof(char *) * write->n);
-	bool *there;
+	bool *there = ids_there(write);
 	bool any = false;
 
-	for (int i = 0; i < write->n; i++)
-		ids[i] = set->rows[write->rows[i]].id;
-	there = dv_probe_ids(&probe, ids, write->n);
 	for (int i = 0; i < write->n; i++)
 	{
 		/* An id of the user's may have been there before. */
@@ -535,14 +542,9 @@ static bool
 sift_gone(DvWrite *write)
 {
 	DvRowSet *set = write->set;
-	DvProbe probe = make_probe(write->writer);
-	const char **ids = palloc(sizeof(char *) * write->n);
-	bool *there;
+	bool *there = ids_there(write);
 	bool any = false;
 
-	for (int i = 0; i < write->n; i++)
-		ids[i] = set->rows[write->rows[i]].id;
-	there = dv_probe_ids(&probe, ids, write->n);
 	for (int i = 0; i < write->n; i++)
 	{
 		if (there[i])
