@@ -83,7 +83,9 @@ class Setup:
         self.local = Session(*settings, "work_mem = '1GB'", "max_parallel_workers_per_gather = 0")
         for name, service in self.services.items():
             bench.foreign(self.scanning, name, service, "account")
-            self.scanning.sql(f"ALTER SERVER {name} OPTIONS (ADD fetch_size '{self.page_rows}')")
+            # one chain of pages: what is compared with other chains, and with ranges read side by side
+            self.scanning.sql(f"ALTER SERVER {name} OPTIONS (ADD fetch_size '{self.page_rows}', "
+                              "ADD concurrency '1')")
         self.packages = bench.npm(PACKAGE)
         self.files = bench.state / "pages"
         self.files.mkdir()
