@@ -1099,25 +1099,26 @@ dv_page_close(DvPage *page)
  * Peeking.
  */
 
-/* The last place in the body's end where the member's quoted name stands. */
+/* The last place in the body's end where the member's name stands, in quotes. */
 static const char *
-find_link_name(const char *body, size_t len)
+find_member_name(const DvPage *page, const char *name)
 {
-	static const char name[] = "\"@odata.nextLink\"";
-	const size_t name_len = sizeof(name) - 1;
-	const char *first = len > DV_PAGE_TAIL ? body + len - DV_PAGE_TAIL : body;
+	size_t len = page->end - page->body;
+	size_t name_len = strlen(name);
+	const char *first = len > DV_PAGE_TAIL ? page->end - DV_PAGE_TAIL : page->body;
 	const char *p;
 
-	if (len < name_len)
+	if (len < name_len + 2)
 		return NULL;
 
 	/*
 	 * An escaped quote in front would make it part of a string.  No other way
 	 * leads into one: the closing quote would have to be escaped too.
 	 */
-	for (p = body + len - name_len; p > first; p--)
+	for (p = page->end - name_len - 2; p > first; p--)
 	{
-		if (p[0] == '"' && p[1] == '@' && p[-1] != '\\' && memcmp(p, name, name_len) == 0)
+		if (p[0] == '"' && p[1] == '@' && p[-1] != '\\' && p[name_len + 1] == '"' &&
+			memcmp(p + 1, name, name_len) == 0)
 			return p;
 	}
 	return NULL;
@@ -1128,9 +1129,8 @@ find_link_name(const char *body, size_t len)
  * the envelope, read_tail says so, and there is nothing to be known early.
  */
 static bool
-peek_tail(DvPage *page)
+peek_tail(DvPage *page, const char *found)
 {
-	const char *found = find_link_name(page->body, page->end - page->body);
 	char *name;
 
 	if (found == NULL)
@@ -1149,9 +1149,53 @@ dv_page_peek_next(const char *body, size_t len)
 	if (len > PG_INT32_MAX)
 		return NULL;
 	page = dv_page_open(body, len, PG_UTF8, false, NULL, 0);
-	if (read_head(page) && (page->members[MEMBER_NEXT] != NULL || peek_tail(page)) &&
+	if (read_head(page) &&
+		(page->members[MEMBER_NEXT] != NULL ||
+		 peek_tail(page, find_member_name(page, "@odata.nextLink"))) &&
 		page->members[MEMBER_NEXT] != NULL)
 		link = pstrdup(page->members[MEMBER_NEXT]);
 	dv_page_close(page);
 	return link;
+}
+
+/* The envelope's end, from the first of the two members on that stands in it. */
+static void
+peek_tail_fetchxml(DvPage *page)
+{
+	const char *cookie = find_member_name(page, "@Microsoft.Dynamics.CRM.fetchxmlpagingcookie");
+	const char *more = find_member_name(page, "@Microsoft.Dynamics.CRM.morerecords");
+	bool in_order = more == NULL || (cookie != NULL && cookie < more);
+	const char *places[2] = {in_order ? cookie : more, in_order ? more : cookie};
+	char *before[MEMBERS];
+
+	memcpy(before, page->members, sizeof(before));
+	for (int i = 0; i < lengthof(places); i++)
+	{
+		if (peek_tail(page, places[i]))
+			return;
+
+		/* What was taken up was not the envelope's. */
+		memcpy(page->members, before, sizeof(before));
+	}
+}
+
+void
+dv_page_peek_fetchxml(const char *body, size_t len, char **more, char **cookie)
+{
+	DvPage *page;
+
+	*more = NULL;
+	*cookie = NULL;
+	if (len > PG_INT32_MAX)
+		return;
+	page = dv_page_open(body, len, PG_UTF8, false, NULL, 0);
+	if (read_head(page))
+	{
+		peek_tail_fetchxml(page);
+		if (page->members[MEMBER_MORE] != NULL)
+			*more = pstrdup(page->members[MEMBER_MORE]);
+		if (page->members[MEMBER_COOKIE] != NULL)
+			*cookie = pstrdup(page->members[MEMBER_COOKIE]);
+	}
+	dv_page_close(page);
 }

@@ -87,6 +87,12 @@ extern void dv_page_close(DvPage *page);
  */
 extern char *dv_page_peek_next(const char *body, size_t len);
 
+/*
+ * The same for FetchXML's paging: the annotations morerecords and
+ * fetchxmlpagingcookie as dv_page_annotation gives them, palloc'd or NULL.
+ */
+extern void dv_page_peek_fetchxml(const char *body, size_t len, char **more, char **cookie);
+
 #define DV_PAGE_DEPTH 64
 #define DV_PAGE_TAIL (128 * 1024)
 

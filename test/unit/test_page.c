@@ -423,6 +423,55 @@ peeks(const char *body, const char *expected, const char *name)
 	is(dv_page_peek_next(body, strlen(body)), expected, "peek: %s", name);
 }
 
+#define COOKIE "\"@Microsoft.Dynamics.CRM.fetchxmlpagingcookie\":"
+#define MORE "\"@Microsoft.Dynamics.CRM.morerecords\":"
+
+/* expected: more, a bar, cookie */
+static void
+peeks_fetchxml(const char *body, const char *expected, const char *name)
+{
+	char *more;
+	char *cookie;
+
+	dv_page_peek_fetchxml(body, strlen(body), &more, &cookie);
+	is(psprintf("%s|%s", more ? more : "", cookie ? cookie : ""), expected, "peek FetchXML: %s",
+	   name);
+}
+
+static void
+test_peek_fetchxml(void)
+{
+	static const char rows[] = "{\"value\":[{\"a\":1}]";
+	StringInfoData body;
+
+	peeks_fetchxml("{\"value\":[]}", "|", "none");
+	peeks_fetchxml("", "|", "empty body");
+	peeks_fetchxml("{" COOKIE "\"c\"," MORE "true,\"value\":[{\"a\":", "true|c", "before the rows");
+	peeks_fetchxml(psprintf("%s," COOKIE "\"c\"," MORE "true}", rows), "true|c", "after them");
+	peeks_fetchxml(psprintf("%s," MORE "true,\"x\":[1]," COOKIE "\"c\"}", rows), "true|c",
+				   "the other way round, and with something between them");
+	peeks_fetchxml("{" COOKIE "\"c\",\"value\":[]," MORE "true}", "true|c", "around the rows");
+	peeks_fetchxml("{" MORE "true,\"value\":[]," COOKIE "\"c\"}", "true|c", "around them, crossed");
+	peeks_fetchxml(psprintf("%s," MORE "true}", rows), "true|", "no cookie");
+	peeks_fetchxml(psprintf("%s," MORE "false}", rows), "false|", "no more");
+	peeks_fetchxml("{\"value\":[{" COOKIE "\"no\"," MORE "true}]}", "|", "in a row");
+	peeks_fetchxml("{\"value\":[{" COOKIE "\"no\"}]," MORE "true}", "true|",
+				   "one in a row, the other the page's");
+	peeks_fetchxml("{" COOKIE "\"c\",\"value\":[{" COOKIE "\"no\"}]," MORE "true}", "true|c",
+				   "one in a row as well");
+	peeks_fetchxml("{\"value\":[],\"x\":{" MORE "true}," COOKIE "\"c\"}", "|c",
+				   "in a member's object");
+	peeks_fetchxml(psprintf("%s," COOKIE "\"c\"," MORE "true", rows), "|", "a truncated body");
+	peeks_fetchxml(psprintf("%s," COOKIE "\"a\\\"\\u0041\"," MORE "true}", rows), "true|a\"A",
+				   "escapes");
+	initStringInfo(&body);
+	appendStringInfoString(&body, "{\"value\":[{\"a\":\"");
+	for (int i = 0; i < 300000; i++)
+		appendStringInfoChar(&body, 'x');
+	appendStringInfoString(&body, "\"}]," COOKIE "\"c\"," MORE "true}");
+	peeks_fetchxml(body.data, "true|c", "at the end of a long body");
+}
+
 static void
 test_peek(void)
 {
@@ -558,6 +607,7 @@ main(void)
 	test_damage();
 	test_members();
 	test_peek();
+	test_peek_fetchxml();
 	test_single();
 	test_names();
 	test_encoding();
