@@ -55,18 +55,8 @@
 /* Largest page, also of groups; the service counts no further (sheet 2.5, 2.7, 2.9). */
 #define PAGE_MAX 5000
 
-/* Rows that can be paged through without a cookie (sheet 2.12.4). */
-#define LEGACY_ROWS_MAX 50000
-
-#define COOKIE "@Microsoft.Dynamics.CRM.fetchxmlpagingcookie"
-#define MORE "@Microsoft.Dynamics.CRM.morerecords"
-
 #define FETCHXML_PREFER                                                                            \
-	"Prefer: odata.include-annotations=\"Microsoft.Dynamics.CRM.fetchxmlpagingcookie,"             \
-	"Microsoft.Dynamics.CRM.morerecords\""
-
-/* Characters left bare in the fetchXml option. */
-#define XML_KEEP "'(),*:/"
+	"Prefer: odata.include-annotations=\"" DV_FETCHXML_COOKIE "," DV_FETCHXML_MORE "\""
 
 typedef struct Reader
 {
@@ -155,50 +145,54 @@ remember_place(Reader *reader, const char *place, const char *detail)
 static void
 address_fetchxml(Reader *reader, const char *cookie)
 {
-	StringInfoData xml;
 	StringInfoData address;
 
-	initStringInfo(&xml);
-	dv_fetchxml_page(&xml, &reader->fetch, reader->number,
-					 reader->service->server->settings.fetch_size, cookie);
 	initStringInfo(&address);
-	appendStringInfo(&address, "%s?fetchXml=", reader->set);
-	dv_url_escape(&address, xml.data, xml.len, XML_KEEP);
+	dv_fetchxml_address(&address, reader->set, &reader->fetch, reader->number,
+						reader->service->server->settings.fetch_size, cookie);
 	reader->address = MemoryContextStrdup(reader->context, address.data);
+}
+
+/* The last page has been read, as far as it says. */
+static void
+end_fetchxml(const Reader *reader, int64 rows)
+{
+	if (reader->grouped && rows >= PAGE_MAX)
+		refuse_page(reader, "A full page of groups came without word of whether there are more.",
+					"Set a smaller count in the FetchXML, or group less finely.");
 }
 
 /* After a page of FetchXML. */
 static void
 go_on_fetchxml(Reader *reader, int64 rows)
 {
-	const char *more = dv_page_annotation(reader->page, MORE);
-	const char *annotation = dv_page_annotation(reader->page, COOKIE);
-	char *cookie = NULL;
+	DvFetchXmlEnvelope envelope = {dv_page_annotation(reader->page, "@" DV_FETCHXML_MORE),
+								   dv_page_annotation(reader->page, "@" DV_FETCHXML_COOKIE),
+								   dv_page_next(reader->page)};
+	char *cookie;
 	DvError error = {0};
 
-	if (reader->limited)
-		return;
-	if (more == NULL && dv_page_next(reader->page) != NULL)
-		refuse_page(reader, "A page names a next one, but not how FetchXML gets there.", NULL);
-	if (more == NULL || strcmp(more, "true") != 0)
+	switch (dv_fetchxml_next(&reader->fetch, &envelope, reader->rows + rows, &cookie, &error))
 	{
-		if (reader->grouped && rows >= PAGE_MAX)
-			refuse_page(reader,
-						"A full page of groups came without word of whether there are more.",
-						"Set a smaller count in the FetchXML, or group less finely.");
-		return;
+		case DV_FETCHXML_LAST:
+			end_fetchxml(reader, rows);
+			return;
+		case DV_FETCHXML_LOST:
+			refuse_page(reader, "A page names a next one, but not how FetchXML gets there.", NULL);
+		case DV_FETCHXML_TOO_MANY:
+			refuse_page(
+				reader,
+				psprintf("The service pages this query without a cookie, which ends at %d rows.",
+						 DV_FETCHXML_LEGACY_ROWS),
+				"Order by columns of the query's own table, or cut it by a condition.");
+		case DV_FETCHXML_BROKEN:
+			fail(reader, &error);
+		case DV_FETCHXML_NEXT:
+			break;
 	}
-	if (annotation != NULL && !dv_fetchxml_cookie(annotation, &cookie, &error))
-		fail(reader, &error);
 	if (cookie != NULL)
 		remember_place(reader, dv_fetchxml_position(cookie),
 					   "The service gave the paging cookie of an earlier page again.");
-	else if (reader->rows + rows >= LEGACY_ROWS_MAX)
-		refuse_page(reader,
-					psprintf("The service pages this query without a cookie, which ends at %d "
-							 "rows.",
-							 LEGACY_ROWS_MAX),
-					"Order by columns of the query's own table, or cut it by a condition.");
 	reader->number++;
 	address_fetchxml(reader, cookie);
 }

@@ -15,6 +15,11 @@
 
 #include <ctype.h>
 
+#include "odata/literal.h"
+
+/* Characters left bare in the address. */
+#define XML_KEEP "'(),*:/"
+
 #define BLANKS " \t\r\n"
 
 typedef struct Attribute
@@ -175,16 +180,16 @@ dv_fetchxml_parse(const char *xml, DvFetchXml *fetch, DvError *error)
 	return true;
 }
 
-/* As the value of an attribute in apostrophes. */
-static void
-append_escaped(StringInfo out, const char *text)
+void
+dv_fetchxml_escape(StringInfo out, const char *text)
 {
+	/* Blanks other than the space would be made spaces in an attribute. */
 	static const struct
 	{
 		char c;
 		const char *entity;
-	} entities[] = {
-		{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}, {'\'', "&apos;"}};
+	} entities[] = {{'&', "&amp;"},   {'<', "&lt;"},  {'>', "&gt;"},   {'"', "&quot;"},
+					{'\'', "&apos;"}, {'\t', "&#9;"}, {'\n', "&#10;"}, {'\r', "&#13;"}};
 
 	for (; *text != '\0'; text++)
 	{
@@ -211,7 +216,7 @@ dv_fetchxml_page(StringInfo out, const DvFetchXml *fetch, int page, int count, c
 		if (cookie != NULL)
 		{
 			appendStringInfoString(out, " paging-cookie='");
-			append_escaped(out, cookie);
+			dv_fetchxml_escape(out, cookie);
 			appendStringInfoChar(out, '\'');
 		}
 	}
@@ -268,4 +273,35 @@ dv_fetchxml_position(const char *cookie)
 	const char *end = open_tag(cookie, "cookie") != NULL ? strchr(cookie, '>') : NULL;
 
 	return end != NULL ? end + 1 : cookie;
+}
+
+void
+dv_fetchxml_address(StringInfo out, const char *set, const DvFetchXml *fetch, int page, int count,
+					const char *cookie)
+{
+	StringInfoData xml;
+
+	initStringInfo(&xml);
+	dv_fetchxml_page(&xml, fetch, page, count, cookie);
+	appendStringInfo(out, "%s?fetchXml=", set);
+	dv_url_escape(out, xml.data, xml.len, XML_KEEP);
+	pfree(xml.data);
+}
+
+DvFetchXmlVerdict
+dv_fetchxml_next(const DvFetchXml *fetch, const DvFetchXmlEnvelope *envelope, int64 rows,
+				 char **cookie, DvError *error)
+{
+	*cookie = NULL;
+	if (fetch->top)
+		return DV_FETCHXML_LAST;
+	if (envelope->more == NULL && envelope->link != NULL)
+		return DV_FETCHXML_LOST;
+	if (envelope->more == NULL || strcmp(envelope->more, "true") != 0)
+		return DV_FETCHXML_LAST;
+	if (envelope->cookie != NULL && !dv_fetchxml_cookie(envelope->cookie, cookie, error))
+		return DV_FETCHXML_BROKEN;
+	if (*cookie == NULL && rows >= DV_FETCHXML_LEGACY_ROWS)
+		return DV_FETCHXML_TOO_MANY;
+	return DV_FETCHXML_NEXT;
 }

@@ -114,11 +114,54 @@ test_cookies(void)
 	   "another text");
 }
 
+static const char *
+next(const char *xml, const char *more, const char *cookie, const char *link, int64 rows)
+{
+	static const char *const words[] = {
+		[DV_FETCHXML_LAST] = "last",     [DV_FETCHXML_NEXT] = "next",
+		[DV_FETCHXML_LOST] = "lost",     [DV_FETCHXML_TOO_MANY] = "too many",
+		[DV_FETCHXML_BROKEN] = "broken",
+	};
+	DvFetchXmlEnvelope envelope = {more, cookie, link};
+	DvFetchXml fetch;
+	DvError error = {0};
+	DvFetchXmlVerdict verdict;
+	char *found;
+
+	if (!dv_fetchxml_parse(xml, &fetch, &error))
+		return error.message;
+	verdict = dv_fetchxml_next(&fetch, &envelope, rows, &found, &error);
+	ok((verdict == DV_FETCHXML_BROKEN) == (error.kind == DV_ERROR_PROTOCOL), "an error says so");
+	return psprintf("%s %s", words[verdict], found != NULL ? found : "-");
+}
+
+static void
+test_next(void)
+{
+	static const char xml[] = "<fetch><entity name='a'/></fetch>";
+	static const char cookie[] = "<cookie pagenumber=\"2\" pagingcookie=\"%253cc%253e\"/>";
+
+	is(next(xml, NULL, NULL, NULL, 5), "last -", "no word of more");
+	is(next(xml, "false", cookie, NULL, 5), "last -", "no more");
+	is(next(xml, "true", cookie, NULL, 5), "next <c>", "by a cookie");
+	is(next(xml, "true", cookie, NULL, 500000), "next <c>", "... however many");
+	is(next(xml, "true", NULL, NULL, 49999), "next -", "by its number");
+	is(next(xml, "true", NULL, NULL, 50000), "too many -", "... no further");
+	is(next(xml, "true", "<cookie pagingcookie=\"\"/>", NULL, 50000), "too many -",
+	   "an empty cookie is none");
+	is(next(xml, "true", "x", NULL, 5), "broken -", "something else");
+	is(next(xml, NULL, NULL, "https://h/", 5), "lost -", "a link of OData's");
+	is(next(xml, "true", cookie, "https://h/", 5), "next <c>", "... beside a cookie");
+	is(next("<fetch top='3'><entity name='a'/></fetch>", "true", cookie, NULL, 3), "last -",
+	   "a limit has no pages");
+}
+
 int
 main(void)
 {
 	test_parse();
 	test_pages();
 	test_cookies();
+	test_next();
 	return done_testing();
 }
