@@ -245,6 +245,7 @@ class Quirks:
     cookie_page: str = "stuck"  #: stuck | counted: pagenumber in FetchXML's cookie annotation stays 2
     distinct_order: str = "stable"  #: stable | shifting: distinct FetchXML without order, over pages
     lookup_under_alias: str = "plain"  #: plain | value: ``a.ownerid`` or ``a._ownerid_value``
+    fetch_times: str = "utc"  #: utc | zoned: FetchXML times without an offset are UTC, or of a user's zone elsewhere
 
 
 @dataclasses.dataclass

@@ -67,7 +67,23 @@ def read(builder: Builder, column: Column, text: str) -> Any:
         raise _invalid(column, text)  # Python's digit grouping
     if kind is Kind.DATETIME:
         bare = re.sub(r"(?<=\d) (?=\d\d:)", "T", bare)
-    return where.listed(column, bare, builder.quirks)
+    stored = where.listed(column, bare, builder.quirks)
+    if values.edm(column) == "Edm.DateTimeOffset" and builder.quirks.fetch_times == "zoned":
+        stored += _moved(column, bare)
+    return stored
+
+
+#: How far the zone of ``fetch_times=zoned`` is behind UTC, in microseconds.
+_ZONE = 8 * where.HOUR
+
+
+def _moved(column: Column, text: str) -> int:
+    """What the user's zone changes where the documentation leaves it open: of instants, texts
+    without an offset are the user's; of values without a zone, those that have one."""
+    offset = re.search(r"(Z|[+-]\d\d:\d\d)$", text) is not None
+    if column.behavior == "TimeZoneIndependent":
+        return -_ZONE if offset else 0
+    return 0 if offset else _ZONE
 
 
 def _entity_name(builder: Builder, text: str) -> str:

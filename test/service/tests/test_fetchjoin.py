@@ -131,6 +131,18 @@ def test_lookup_under_an_alias_by_quirk() -> None:
     assert row["a._ownerid_value"] == env.service.user_id
 
 
+@pytest.mark.parametrize("quirk", ["plain", "value"])
+def test_a_lookup_with_an_alias_of_its_own(quirk: str) -> None:
+    """The alias replaces the whole name, in annotations too, whatever a lookup is called without one."""
+    env = Env(lookup_under_alias=quirk)
+    ana = env.add("contact", lastname="Berg", ownerid=(env.service.user_id, "systemuser"))
+    env.add("account", name="One", primarycontactid=ana)
+    row = run(env, CONTACT.format("alias='a'", "<attribute name='ownerid' alias='a_Id_ownerid'/>"), ALL).value[0]
+    assert row["a_Id_ownerid"] == env.service.user_id and not any(name.startswith("a.") for name in row)
+    assert row[f"a_Id_ownerid@{FORMATTED}"].endswith("dataverse_fdw")
+    assert row["a_Id_ownerid@Microsoft.Dynamics.CRM.lookuplogicalname"] == "systemuser"
+
+
 def test_an_alias_is_invented(env: Env) -> None:
     assert run(env, CONTACT.format("", "<attribute name='fullname'/>")).value[0]["contact1.fullname"] == "Ana Berg"
 
@@ -165,6 +177,48 @@ def test_matchfirst_gives_one_row_and_schema_names(env: Env) -> None:
     assert all("Subject" in r and "t.subject" not in r and "s" in r for r in rows)
     rows = run(env, TASK.format("link-type='matchfirstrowusingcrossapply'", OPEN.format(1) + "<attribute name='subject'/>")).value
     assert [(r["name"], r["Subject"]) for r in rows] == [("One", "t1"), ("Two", "t3")]
+
+
+# --- conditions during the join and after it ----
+
+
+def test_outer_link_whose_filter_nothing_satisfies(env: Env) -> None:
+    """ON: no parent is lost, and none has the link's columns."""
+    never = "<filter><condition attribute='contactid' operator='null'/></filter>"
+    rows = run(env, CONTACT.format("alias='c' link-type='outer'", "<attribute name='fullname'/>" + never)).value
+    assert [r["name"] for r in rows] == ["One", "Three", "Two"] and not any("c.fullname" in r for r in rows)
+    assert names(env, CONTACT.format("alias='c'", never)) == []
+    assert names(env, CONTACT.format("alias='c' link-type='exists'", never)) == []
+    link = CONTACT.format("link-type='not any'", never)
+    assert names(env, f"<filter>{link}</filter>") == ["One", "Three", "Two"]
+
+
+def test_anti_join_counts_the_links_own_filter(env: Env) -> None:
+    where = "<filter><condition entityname='c' attribute='contactid' operator='null'/></filter>"
+    buyer = "<filter><condition attribute='jobtitle' operator='not-null'/></filter>"
+    assert names(env, where + CONTACT.format("alias='c' link-type='outer'", buyer)) == ["Three", "Two"]
+    assert names(env, where.replace("'null'", "'not-null'") + CONTACT.format("alias='c' link-type='outer'", buyer)) == ["One"]
+
+
+def test_conditions_of_several_tables_in_one_or(env: Env) -> None:
+    where = ("<filter type='or'><condition attribute='name' operator='eq' value='Three'/>"
+             "<filter><condition entityname='c' attribute='jobtitle' operator='ne' value='Buyer'/>"
+             "<condition entityname='c' attribute='contactid' operator='not-null'/></filter></filter>")
+    assert names(env, where + CONTACT.format("alias='c' link-type='outer'", "")) == ["Three", "Two"]
+
+
+def test_trap_ne_after_an_outer_join_returns_parents_without_a_link(env: Env) -> None:
+    where = "<filter><condition entityname='c' attribute='jobtitle' operator='ne' value='Buyer'/></filter>"
+    assert names(env, where + CONTACT.format("alias='c' link-type='outer'", "")) == ["Three", "Two"]
+
+
+def test_any_in_the_filter_of_an_outer_link(env: Env) -> None:
+    """It belongs to the join like the rest of that filter: no parent is lost."""
+    inner = ("<attribute name='fullname'/><filter><link-entity name='account' from='primarycontactid' to='contactid' "
+             "link-type='{}'><filter><condition attribute='name' operator='eq' value='One'/></filter></link-entity></filter>")
+    for kind, expected in (("any", ["Ana Berg", None, None]), ("not any", [None, None, "Bob Zed"])):
+        rows = run(env, CONTACT.format("alias='c' link-type='outer'", inner.format(kind))).value
+        assert [r.get("c.fullname") for r in rows] == expected
 
 
 # --- any, not any, all, not all ---------------------------------------------------------------

@@ -184,6 +184,29 @@ def test_trap_50000_rows_without_cookie(env: Env, monkeypatch: pytest.MonkeyPatc
     assert len(walk(env, "")[0]) == 23  # a cookie goes on
 
 
+PARENT = "name='account' from='accountid' to='sample_accountid'"
+
+
+@pytest.mark.parametrize("link", [
+    f"<link-entity {PARENT} alias='a'><attribute name='name'/></link-entity>",
+    f"<link-entity {PARENT} alias='a' link-type='outer'><attribute name='name'/><filter><condition attribute='name' "
+    "operator='eq' value='Account 1'/></filter></link-entity>",
+    f"<link-entity {PARENT} link-type='exists'/>", f"<link-entity {PARENT} link-type='in'/>",
+    f"<filter><link-entity {PARENT} link-type='any'/></filter>",
+    f"<filter><link-entity {PARENT} link-type='not any'><filter><condition attribute='name' operator='null'/></filter>"
+    "</link-entity></filter>",
+])
+def test_pages_of_links_that_multiply_nothing(env: Env, link: str) -> None:
+    """Many to one, and links that only filter, are safe to page; the cookie knows the parent only (sheet 2.12.3)."""
+    order = "<order attribute='sample_integer'/><order attribute='sample_everythingid'/>"
+    rows, pages = walk(env, order + link)
+    assert rows == env.fetch(f"<fetch>{ENTITY.format(order + link)}</fetch>").value
+    assert len(rows) == 23 and pages == 5
+    body = env.fetch(f"<fetch count='5'>{ENTITY.format(order + link)}</fetch>", PAGING).json()
+    assert re.findall(r"<(\w+) (?:last|first)", inner_cookie(body) or "") == ["sample_integer", "sample_everythingid"]
+    assert "@odata.nextLink" not in body
+
+
 def test_trap_pages_over_multiplied_rows_lose_children() -> None:
     """The cookie knows the parent only (sheet 2.12.3)."""
     env = Env()

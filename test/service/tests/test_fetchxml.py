@@ -215,6 +215,23 @@ def test_operators(env: Env, condition: str, expected: list[str]) -> None:
     assert names(env, condition.replace("ONE", env.one.upper())) == expected
 
 
+def test_times_without_offset_by_quirk() -> None:
+    """An offset settles an instant; what it does to a value without a zone is as open as its absence."""
+    for quirk, instants, values in (("utc", ["a", "a"], ["a", "a"]), ("zoned", ["a", "b"], ["b", "a"])):
+        env = Env(fetch_times=quirk)
+        env.everything("a", datetime="2024-05-15T09:00:00Z", datetimeindependent="2024-05-15T09:00:00Z",
+                       date="2024-05-15", localdate="2024-05-15T00:00:00Z")
+        env.everything("b", datetime="2024-05-15T17:00:00Z", datetimeindependent="2024-05-15T01:00:00Z",
+                       date="2024-05-14", localdate="2024-05-15T08:00:00Z")
+        for column, expected in (("datetime", instants), ("datetimeindependent", values)):
+            found = [names(env, cond(column, "eq", text))
+                     for text in ("2024-05-15T09:00:00Z", "2024-05-15T09:00:00")]
+            assert found == [[name] for name in expected], (quirk, column)
+            assert names(env, cond(column, "eq", "2024-05-15T11:00:00+02:00")) == [expected[0]]
+        assert names(env, cond("date", "eq", "2024-05-15")) == ["a"]
+        assert names(env, cond("localdate", "eq", "2024-05-15")) == [instants[1]]
+
+
 def test_trap_negative_operators_return_nulls() -> None:
     """Whatever the quirks say of OData: these are the engine's own operators (sheet 2.3.5)."""
     env = Env(ne_null="dropped", not_like_null="dropped")
