@@ -24,7 +24,7 @@ my %services = (
     'second answers' => {
         ne_null => 'dropped', not_like_null => 'dropped', null_order => 'last', fractions => 'stored',
         trailing_blanks => 'significant', accents => 'sensitive', empty_string => 'kept', eq_wildcards => 'honoured',
-        in_counts => 'each', cookie_page => 'counted', lookup_under_alias => 'value' });
+        in_counts => 'each', cookie_page => 'counted', lookup_under_alias => 'value', fetch_times => 'zoned' });
 
 # The rows of each shape: ids of the row and of the linked one, and a lookup of that one.
 my $linked = 'FROM loc.sample_everything t LEFT JOIN loc.sample_everything k ON k.sample_everythingid = t.sample_parentid';
