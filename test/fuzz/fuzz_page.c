@@ -43,6 +43,16 @@ check_accepted(const char *body, size_t len)
 	json_decref(root);
 }
 
+/* What was seen ahead must be what is there. */
+static void
+check_peeked(const DvPage *page, const char *peeked, const char *name, uint8 mode)
+{
+	const char *found = dv_page_annotation(page, name);
+
+	if (peeked != NULL && (mode & 1) == 0 && (found == NULL || strcmp(peeked, found) != 0))
+		abort();
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 {
@@ -52,6 +62,8 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 	const char *body = (const char *) data;
 	DvPage *page;
 	char *peeked;
+	char *more;
+	char *cookie;
 
 	if (size == 0)
 		return 0;
@@ -64,6 +76,7 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 			check_field(body, size, &fields[i]);
 	}
 	peeked = dv_page_peek_next(body + 1, size - 1);
+	dv_page_peek_fetchxml(body + 1, size - 1, &more, &cookie);
 	if (error.kind == DV_ERROR_NONE)
 	{
 		const char *next = dv_page_next(page);
@@ -71,9 +84,15 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 		check_accepted(body + 1, size - 1);
 		if (peeked != NULL && (data[0] & 1) == 0 && (next == NULL || strcmp(peeked, next) != 0))
 			abort();
+		check_peeked(page, more, "@Microsoft.Dynamics.CRM.morerecords", data[0]);
+		check_peeked(page, cookie, "@Microsoft.Dynamics.CRM.fetchxmlpagingcookie", data[0]);
 	}
 	else
 		pfree(error.message);
+	if (more != NULL)
+		pfree(more);
+	if (cookie != NULL)
+		pfree(cookie);
 	if (peeked != NULL)
 		pfree(peeked);
 	dv_page_close(page);
