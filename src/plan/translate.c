@@ -199,9 +199,12 @@ walk_array_comparison(Walk *walk, ScalarArrayOpExpr *node)
 	return leaf != NULL ? leaf : untranslatable();
 }
 
-/* IS DISTINCT FROM; IS NOT DISTINCT FROM is its NOT. The node's operator is the type's =. */
+/*
+ * IS DISTINCT FROM, and IS NOT DISTINCT FROM, which is its NOT to the parser but
+ * may be sent where that may not.  The node's operator is the type's =.
+ */
 static DvFilter *
-walk_distinct(Walk *walk, DistinctExpr *node)
+walk_distinct(Walk *walk, DvFilterOp op, DistinctExpr *node)
 {
 	const DvShippingRow *row = dv_shipping_function(get_opcode(node->opno));
 	Expr *left = linitial(node->args);
@@ -211,9 +214,9 @@ walk_distinct(Walk *walk, DistinctExpr *node)
 	if (row == NULL || row->op != DV_OP_EQ || !collation_ok(node->inputcollid))
 		return untranslatable();
 	if ((column = shippable_column(walk, left)) != NULL)
-		return operand_leaf(walk, DV_OP_DISTINCT, column, right);
+		return operand_leaf(walk, op, column, right);
 	if ((column = shippable_column(walk, right)) != NULL)
-		return operand_leaf(walk, DV_OP_DISTINCT, column, left);
+		return operand_leaf(walk, op, column, left);
 	return untranslatable();
 }
 
@@ -223,6 +226,8 @@ walk_bool_expr(Walk *walk, BoolExpr *node)
 	DvFilter *result = NULL;
 	ListCell *lc;
 
+	if (node->boolop == NOT_EXPR && IsA(linitial(node->args), DistinctExpr))
+		return walk_distinct(walk, DV_OP_NOT_DISTINCT, linitial(node->args));
 	if (node->boolop == NOT_EXPR)
 		return dv_filter_not(walk_expr(walk, linitial(node->args)));
 
@@ -316,7 +321,7 @@ walk_expr(Walk *walk, Expr *expr)
 			return walk_comparison(walk, ((FuncExpr *) expr)->funcid,
 								   ((FuncExpr *) expr)->inputcollid, ((FuncExpr *) expr)->args);
 		case T_DistinctExpr:
-			return walk_distinct(walk, (DistinctExpr *) expr);
+			return walk_distinct(walk, DV_OP_DISTINCT, (DistinctExpr *) expr);
 		case T_ScalarArrayOpExpr:
 			return walk_array_comparison(walk, (ScalarArrayOpExpr *) expr);
 		case T_BoolExpr:
