@@ -25,9 +25,7 @@
 #include "odata/fetchquery.h"
 
 #include "odata/fetchxml.h"
-
-#define MICROS_PER_SECOND INT64CONST(1000000)
-#define MICROS_MAX INT64CONST(253402300799000000) /* 9999-12-31T23:59:59Z */
+#include "odata/grid.h"
 
 /*
  * Classes.
@@ -249,7 +247,7 @@ close_group(StringInfo out, DvFilterKind kind, DvFilterKind context)
 static bool
 print_second(StringInfo out, const DvFilter *leaf, const char *operator, int64 micros)
 {
-	if (micros > MICROS_MAX)
+	if (micros > DV_MICROS_MAX)
 		return false;
 	print_comparison(out, leaf, operator, psprintf(INT64_FORMAT, micros));
 	return true;
@@ -260,7 +258,7 @@ print_second_equal(StringInfo out, const DvFilter *leaf, int64 micros, DvFilterK
 {
 	open_group(out, DV_FILTER_AND, context);
 	print_second(out, leaf, "ge", micros);
-	print_second(out, leaf, "lt", micros + MICROS_PER_SECOND);
+	print_second(out, leaf, "lt", micros + DV_MICROS_PER_SECOND);
 	close_group(out, DV_FILTER_AND, context);
 }
 
@@ -269,7 +267,7 @@ print_second_differs(StringInfo out, const DvFilter *leaf, int64 micros, DvFilte
 {
 	open_group(out, DV_FILTER_OR, context);
 	print_second(out, leaf, "lt", micros);
-	print_second(out, leaf, "ge", micros + MICROS_PER_SECOND);
+	print_second(out, leaf, "ge", micros + DV_MICROS_PER_SECOND);
 	close_group(out, DV_FILTER_OR, context);
 }
 
@@ -290,11 +288,11 @@ print_datetime(StringInfo out, const DvFilter *leaf, DvFilterKind context)
 			print_second(out, leaf, "ge", micros);
 			break;
 		case DV_OP_LE:
-			if (!print_second(out, leaf, "lt", micros + MICROS_PER_SECOND))
+			if (!print_second(out, leaf, "lt", micros + DV_MICROS_PER_SECOND))
 				print_test(out, leaf, "not-null");
 			break;
 		case DV_OP_GT:
-			if (print_second(out, leaf, "ge", micros + MICROS_PER_SECOND))
+			if (print_second(out, leaf, "ge", micros + DV_MICROS_PER_SECOND))
 				break;
 			open_group(out, DV_FILTER_AND, context);
 			print_test(out, leaf, "null");

@@ -19,6 +19,7 @@
 
 #include <math.h>
 
+#include "odata/grid.h"
 #include "odata/pattern.h"
 
 /* Longest text sent for a comparison; longer ones are left to the recheck. */
@@ -26,14 +27,6 @@
 
 /* Longest text that In takes, in characters (sheet 2.3.1). */
 #define IN_TEXT_MAX 850
-
-#define MICROS_PER_SECOND INT64CONST(1000000)
-#define SECONDS_MIN INT64CONST(-6847804800)  /* 1753-01-01T00:00:00Z */
-#define SECONDS_MAX INT64CONST(253402300799) /* 9999-12-31T23:59:59Z */
-
-/* Digits before and after the point that no stored decimal or money passes (sheet 3.1, 3.4). */
-#define DECIMAL_WHOLE_DIGITS 18
-#define DECIMAL_SCALE 10
 
 /*
  * A double is stored rounded to at most five places (sheet 3.1).  Bounds move
@@ -330,207 +323,8 @@ dv_filter_sendable(DvFilter *filter)
 }
 
 /*
- * Binding: numbers on a grid.
- *
- * A number is kept as sign and digits; the grid has "scale" places after the
- * point.  Nothing is ever converted to a C number.
+ * Binding: values on a grid.
  */
-typedef enum Place
-{
-	PLACE_ON_GRID, /* the grid holds it */
-	PLACE_BETWEEN, /* floor holds the next grid value below */
-	PLACE_ABOVE,   /* above all values of the column */
-	PLACE_BELOW
-} Place;
-
-/* Adds one to a string of decimal digits; returns a new string, maybe one digit longer. */
-static char *
-add_one(const char *digits)
-{
-	int len = strlen(digits);
-	char *sum = palloc(len + 2);
-	int i = len;
-
-	memcpy(sum + 1, digits, len + 1);
-	sum[0] = '0';
-	while (i >= 0 && sum[i] == '9')
-		sum[i--] = '0';
-	sum[i]++;
-	return sum[0] == '0' ? sum + 1 : sum;
-}
-
-/* Whole digits and "scale" fraction digits as one canonical number. */
-static char *
-number_text(bool negative, const char *digits, int scale)
-{
-	StringInfoData out;
-	int len = strlen(digits);
-	int whole = len - scale;
-
-	initStringInfo(&out);
-	appendBinaryStringInfo(&out, digits, whole);
-	if (scale > 0)
-		appendStringInfo(&out, ".%s", digits + whole);
-	if (scale > 0)
-	{
-		while (out.data[out.len - 1] == '0')
-			out.data[--out.len] = '\0';
-		if (out.data[out.len - 1] == '.')
-			out.data[--out.len] = '\0';
-	}
-
-	/* leading zeros, but one before the point stays */
-	{
-		int zeros = 0;
-
-		while (out.data[zeros] == '0' && out.data[zeros + 1] >= '0' && out.data[zeros + 1] <= '9')
-			zeros++;
-		if (strcmp(out.data + zeros, "0") == 0)
-			negative = false;
-		return psprintf("%s%s", negative ? "-" : "", out.data + zeros);
-	}
-}
-
-/* Whole part within the column's range? Digits without leading zeros. */
-static bool
-whole_in_range(DvEdm edm, const char *whole, bool negative)
-{
-	const char *limit;
-	int len = strlen(whole);
-
-	switch (edm)
-	{
-		case DV_EDM_INT32:
-			limit = negative ? "2147483648" : "2147483647";
-			break;
-		case DV_EDM_INT64:
-			limit = negative ? "9223372036854775808" : "9223372036854775807";
-			break;
-		default:
-			return len <= DECIMAL_WHOLE_DIGITS;
-	}
-	if (len != (int) strlen(limit))
-		return len < (int) strlen(limit);
-	return strcmp(whole, limit) <= 0;
-}
-
-/*
- * Where a number stands on the column's grid; *grid is its canonical text, or
- * the next grid value below.  numeric's own words sort as PostgreSQL sorts
- * them: NaN above everything.
- */
-static Place
-place_number(DvEdm edm, const char *text, char **grid)
-{
-	int scale = edm == DV_EDM_DECIMAL ? DECIMAL_SCALE : 0;
-	bool negative = *text == '-';
-	const char *p = text + (*text == '-' || *text == '+');
-	const char *whole_start;
-	StringInfoData digits;
-	char *whole;
-	int places = 0;
-	bool rest = false;
-
-	if (*p < '0' || *p > '9')
-		return pg_strcasecmp(text, "-Infinity") == 0 ? PLACE_BELOW : PLACE_ABOVE;
-
-	while (*p == '0' && p[1] >= '0' && p[1] <= '9')
-		p++;
-	whole_start = p;
-	while (*p >= '0' && *p <= '9')
-		p++;
-	whole = pnstrdup(whole_start, p - whole_start);
-	initStringInfo(&digits);
-	appendStringInfoString(&digits, whole);
-	if (*p == '.')
-		p++;
-	for (; *p >= '0' && *p <= '9'; p++)
-	{
-		if (places < scale)
-		{
-			appendStringInfoChar(&digits, *p);
-			places++;
-		}
-		else if (*p != '0')
-			rest = true;
-	}
-	for (; places < scale; places++)
-		appendStringInfoChar(&digits, '0');
-
-	if (!whole_in_range(edm, whole, negative))
-		return negative ? PLACE_BELOW : PLACE_ABOVE;
-
-	/* Cutting goes toward zero; below zero the floor is one step further. */
-	if (rest && negative)
-	{
-		*grid = number_text(negative, add_one(digits.data), scale);
-		if (edm != DV_EDM_DECIMAL && !whole_in_range(edm, *grid + 1, true))
-			return PLACE_BELOW;
-	}
-	else
-		*grid = number_text(negative, digits.data, scale);
-	return rest ? PLACE_BETWEEN : PLACE_ON_GRID;
-}
-
-/*
- * Days within the service's calendar, 1753-01-01 to 9999-12-31 (sheet 3.3).
- * "19753.5" lies between that day and the next: text is the floor, also below
- * zero.
- */
-static Place
-place_date(const char *text, char **grid)
-{
-	int64 days;
-
-	if (strcmp(text, "infinity") == 0)
-		return PLACE_ABOVE;
-	if (strcmp(text, "-infinity") == 0)
-		return PLACE_BELOW;
-	days = strtoll(text, NULL, 10);
-	if (days * 86400 > SECONDS_MAX)
-		return PLACE_ABOVE;
-	if (days * 86400 < SECONDS_MIN)
-		return PLACE_BELOW;
-	*grid = psprintf(INT64_FORMAT, days);
-	return strchr(text, '.') == NULL ? PLACE_ON_GRID : PLACE_BETWEEN;
-}
-
-/* Whole seconds; *grid in microseconds, as literals want them. */
-static Place
-place_datetime(const char *text, char **grid)
-{
-	int64 micros;
-	int64 seconds;
-
-	if (strcmp(text, "infinity") == 0)
-		return PLACE_ABOVE;
-	if (strcmp(text, "-infinity") == 0)
-		return PLACE_BELOW;
-	micros = strtoll(text, NULL, 10);
-	seconds = micros / MICROS_PER_SECOND;
-	if (micros % MICROS_PER_SECOND < 0)
-		seconds--;
-	if (seconds > SECONDS_MAX)
-		return PLACE_ABOVE;
-	if (seconds < SECONDS_MIN)
-		return PLACE_BELOW;
-	*grid = psprintf(INT64_FORMAT, seconds * MICROS_PER_SECOND);
-	return seconds * MICROS_PER_SECOND == micros ? PLACE_ON_GRID : PLACE_BETWEEN;
-}
-
-static Place
-place_value(DvType type, const char *text, char **grid)
-{
-	switch (type_family(type))
-	{
-		case FAMILY_DATE:
-			return place_date(text, grid);
-		case FAMILY_DATETIME:
-			return place_datetime(text, grid);
-		default:
-			return place_number(dv_type_edm(type), text, grid);
-	}
-}
 
 /* A bound copy of a leaf. */
 static DvFilter *
@@ -563,19 +357,19 @@ static DvFilter *
 bind_grid(const DvFilter *leaf, const char *text)
 {
 	char *grid = NULL;
-	Place place = place_value(leaf->type, text, &grid);
+	DvPlace place = dv_grid_place(leaf->type, text, &grid);
 	bool less = leaf->op == DV_OP_LT || leaf->op == DV_OP_LE;
 	bool greater = leaf->op == DV_OP_GT || leaf->op == DV_OP_GE;
 
-	if (place == PLACE_ON_GRID)
+	if (place == DV_PLACE_ON_GRID)
 		return bound_leaf(leaf, leaf->op, grid);
 	if (leaf->op == DV_OP_EQ)
 		return dv_filter_constant(false);
 	if (leaf->op == DV_OP_NE)
 		return not_null_leaf(leaf);
-	if (place == PLACE_BETWEEN)
+	if (place == DV_PLACE_BETWEEN)
 		return bound_leaf(leaf, less ? DV_OP_LE : DV_OP_GT, grid);
-	if ((place == PLACE_ABOVE && less) || (place == PLACE_BELOW && greater))
+	if ((place == DV_PLACE_ABOVE && less) || (place == DV_PLACE_BELOW && greater))
 		return not_null_leaf(leaf);
 	return dv_filter_constant(false);
 }
@@ -624,7 +418,7 @@ bind_boolean(const DvFilter *leaf, const char *text)
  * 2.3.4).  All that only ever lets more rows through.
  */
 
-/* A text function: PREFIX prints startswith; IN_THE_MIDDLE and SUFFIX are told apart by a mark. */
+/* A text function of the service, of a literal piece. */
 static DvFilter *
 piece_leaf(const DvFilter *leaf, const char *function, const char *piece)
 {
@@ -743,7 +537,7 @@ canonical_item(DvType type, const char *text, char **item)
 		case FAMILY_NUMBER:
 		case FAMILY_DATE:
 		case FAMILY_DATETIME:
-			return place_value(type, text, item) == PLACE_ON_GRID;
+			return dv_grid_place(type, text, item) == DV_PLACE_ON_GRID;
 		default:
 			*item = pstrdup(text);
 			return true;
@@ -1019,9 +813,9 @@ print_comparison(StringInfo out, const DvFilter *leaf, DvFilterOp op)
 static bool
 print_second(StringInfo out, const DvFilter *leaf, const char *word, const char *micros, bool next)
 {
-	int64 value = strtoll(micros, NULL, 10) + (next ? MICROS_PER_SECOND : 0);
+	int64 value = strtoll(micros, NULL, 10) + (next ? DV_MICROS_PER_SECOND : 0);
 
-	if (value > SECONDS_MAX * MICROS_PER_SECOND)
+	if (value > DV_MICROS_MAX)
 		return false;
 	appendStringInfo(out, "%s %s ", leaf->property, word);
 	dv_literal_append_datetime(out, value);
