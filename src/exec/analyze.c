@@ -42,10 +42,10 @@
 
 #include "exec/analyze.h"
 #include "exec/bulk.h"
-#include "exec/chain.h"
 #include "exec/convert.h"
 #include "exec/datum.h"
 #include "exec/fetch.h"
+#include "exec/lanes.h"
 #include "odata/url.h"
 #include "remote/estimate.h"
 #include "remote/report.h"
@@ -197,13 +197,14 @@ read_rows(Analysis *analysis, const DvValue *const *values, int nvalues, int req
 						   dv_convert_properties(analysis->convert));
 	DvField *fields = palloc0(sizeof(DvField) * Max(request->nproperties, 1));
 	List *pieces = dv_request_pieces(request, values, nvalues, NULL);
-	DvChain *chain = dv_chain_open(analysis->service, request, pieces, &analysis->counters);
+	DvLanesSpec spec = {analysis->service, request, &analysis->counters};
+	DvLanes *lanes = dv_lanes_open(&spec, pieces);
 	int64 n = 0;
 
 	/* Pages may come shorter than they were asked for: then there are fewer rows. */
 	while (n < analysis->plan.limit &&
 		   analysis->counters.requests - analysis->counters.retries - asked <= requests &&
-		   dv_chain_row(chain, fields))
+		   dv_lanes_row(lanes, fields))
 	{
 		take_row(analysis, request, fields);
 		n++;

@@ -1,14 +1,15 @@
 /*
  * chain.c
- *	  The rows of a scan's pages, one page ahead, every page checked to be the
- *	  next one.
+ *	  The pages of one piece of a scan, one page ahead, every page checked to be
+ *	  the next one.
  *
- * As soon as a page has arrived its next link is found and asked for, so that
- * it downloads while this page is decoded; every few rows the transfer gets a
- * turn.  At most two pages are held: the one being read and the one coming.
- * Each has a context of its own, deleted when it is done, so memory does not
- * grow with the rows.  After the last page of one piece the first page of the
- * next piece is what comes ahead.
+ * As soon as a page is begun its next link is found and asked for, so that it
+ * downloads while this page is decoded.  At most two pages are held: the one
+ * being read and the one coming.  Each has a context of its own, deleted when
+ * it is done, so memory does not grow with the rows.
+ *
+ * Nothing here waits: which chains are run, and when a page is waited for, is
+ * the affair of the lanes.
  *
  * The service re-runs the query for every page (sheet 2.5): nothing but the
  * links say that the pages join.  So a link that comes again, a link that
@@ -36,9 +37,6 @@
 #include "odata/batch.h"
 #include "odata/url.h"
 #include "remote/report.h"
-
-/* Rows between two turns of the transfer. */
-#define ROWS_PER_POLL 64
 
 /* Links remembered: a circle of pages is found when it is no longer than this. */
 #define LINKS_KEPT 16
@@ -77,7 +75,6 @@ typedef struct Sheet
 	MemoryContext reader;  /* what reading it needs; reset by a rewind */
 	DvCall *call;          /* NULL once it has arrived */
 	bool batched;
-	const DvPiece *piece;
 	const char *body;
 	size_t len;
 	char *next; /* link found ahead of reading, or NULL */
@@ -88,27 +85,23 @@ struct DvChain
 {
 	DvService *service;
 	const DvRequest *request;
-	List *pieces;
+	const DvPiece *piece;
 	DvCounters *counters;
+	DvAppetite *appetite;
 	MemoryContext context;
 
-	int next_piece;        /* number of the first piece not asked for */
-	char *link;            /* page to ask for next, or NULL: the next piece */
-	const DvPiece *linked; /* the piece that the link continues */
+	bool begun; /* the first page has been asked for */
+	char *link; /* page to ask for next, or NULL */
 	Sheet *current;
 	Sheet *ahead;
-	bool ended; /* current has been read and nothing follows */
 	bool rewound;
 
-	int page_size;    /* of the next page to ask for */
-	int sheets;       /* arrived so far */
-	int64 rows_asked; /* sizes of the pages asked for, together */
-	int empty_pages;  /* without a row, one after another */
+	int sheets;      /* arrived so far */
+	int empty_pages; /* without a row, one after another */
 	uint64 links[LINKS_KEPT];
 	int nlinks;
 	idset_hash *ids; /* of the page being read, and of the one before */
 	idset_hash *ids_before;
-	int turn;
 };
 
 static void report_failure(const DvChain *chain, const DvError *error) pg_attribute_noreturn();
@@ -177,13 +170,14 @@ full_length(const DvChain *chain, const char *address)
 
 /* Starts the request for a page. */
 static Sheet *
-ask(DvChain *chain, const char *address, const DvPiece *piece)
+ask(DvChain *chain, const char *address)
 {
 	MemoryContext context =
 		AllocSetContextCreate(chain->context, "dataverse_fdw page", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext before = MemoryContextSwitchTo(context);
+	DvAppetite *appetite = chain->appetite;
 	Sheet *sheet = palloc0(sizeof(Sheet));
-	const char *prefer = dv_request_prefer(chain->request, chain->page_size);
+	const char *prefer = dv_request_prefer(chain->request, appetite->page_size);
 	const char **headers = palloc0(sizeof(char *) * 2);
 	size_t length = full_length(chain, address);
 	DvCallSpec spec = {0};
@@ -191,7 +185,6 @@ ask(DvChain *chain, const char *address, const DvPiece *piece)
 	if (length > DV_URL_MAX_BATCH)
 		refuse_page(chain, "The address of the next page is longer than the service takes.");
 	sheet->context = context;
-	sheet->piece = piece;
 	sheet->batched = length > DV_URL_MAX;
 	headers[0] = prefer;
 	spec.method = "GET";
@@ -202,32 +195,40 @@ ask(DvChain *chain, const char *address, const DvPiece *piece)
 	if (sheet->batched)
 		dv_fetch_put_in_batch(&spec, inner_path(chain, spec.path), prefer);
 	sheet->call = dv_call_start(chain->service, &spec);
-	chain->rows_asked += chain->page_size;
-	chain->page_size = Min(chain->page_size * PAGE_GROWTH, chain->request->page_size);
+	appetite->rows_asked += appetite->page_size;
+	appetite->page_size = Min(appetite->page_size * PAGE_GROWTH, chain->request->page_size);
 	MemoryContextSwitchTo(before);
 	return sheet;
 }
 
-/* Asks for what follows: the linked page, else the next piece; NULL at the end of all. */
-static Sheet *
-ask_next(DvChain *chain)
+void
+dv_chain_ask(DvChain *chain)
 {
-	Sheet *sheet;
-
-	if (chain->link != NULL)
+	if (chain->ahead != NULL)
+		return;
+	if (!chain->begun)
 	{
-		sheet = ask(chain, chain->link, chain->linked);
+		chain->ahead = ask(chain, chain->piece->path);
+		chain->begun = true;
+	}
+	else if (chain->link != NULL)
+	{
+		chain->ahead = ask(chain, chain->link);
 		pfree(chain->link);
 		chain->link = NULL;
-		return sheet;
 	}
-	if (chain->next_piece < list_length(chain->pieces))
-	{
-		const DvPiece *piece = list_nth(chain->pieces, chain->next_piece++);
+}
 
-		return ask(chain, piece->path, piece);
-	}
-	return NULL;
+DvCall *
+dv_chain_call(const DvChain *chain)
+{
+	return chain->ahead != NULL ? chain->ahead->call : NULL;
+}
+
+bool
+dv_chain_more(const DvChain *chain)
+{
+	return !chain->begun || chain->ahead != NULL || chain->link != NULL;
 }
 
 /*
@@ -298,12 +299,14 @@ receive(DvChain *chain, Sheet *sheet)
 	check_size(chain, sheet);
 	sheet->next = dv_page_peek_next(sheet->body, sheet->len);
 	chain->sheets++;
+	chain->appetite->sheets++;
+	chain->appetite->body_max = Max(chain->appetite->body_max, sheet->len);
 	MemoryContextSwitchTo(before);
 }
 
 /* Remembers a link; a link seen before means that the chain does not advance. */
 static void
-follow(DvChain *chain, const char *link, const DvPiece *piece)
+follow(DvChain *chain, const char *link)
 {
 	uint64 hash = hash_bytes_extended((const unsigned char *) link, strlen(link), 0);
 
@@ -322,7 +325,6 @@ follow(DvChain *chain, const char *link, const DvPiece *piece)
 	}
 	chain->links[chain->nlinks++ % LINKS_KEPT] = hash;
 	chain->link = MemoryContextStrdup(chain->context, link);
-	chain->linked = piece;
 }
 
 static void
@@ -352,38 +354,31 @@ turn_ids(DvChain *chain)
 	idset_reset(chain->ids);
 }
 
-/*
- * Ask for the next page before this one is read?  Not while a LIMIT may be
- * satisfied by what is here or on its way: pages first grow to their full size.
- */
-static bool
-worth_asking(const DvChain *chain)
+bool
+dv_chain_worthwhile(const DvRequest *request, const DvAppetite *appetite)
 {
-	const DvScanPlan *plan = chain->request->plan;
+	const DvScanPlan *plan = request->plan;
 
-	if (plan->limit < 0 || chain->rows_asked < plan->limit)
+	if (plan->limit < 0 || appetite->rows_asked < plan->limit)
 		return true;
-	return !plan->exact_limit && chain->sheets > 1 && chain->page_size == chain->request->page_size;
+	return !plan->exact_limit && appetite->sheets > 1 && appetite->page_size == request->page_size;
 }
 
-/* Makes the next page the current one; false when there is none. */
-static bool
-turn_page(DvChain *chain)
+void
+dv_chain_turn(DvChain *chain)
 {
-	Sheet *sheet = chain->ahead != NULL ? chain->ahead : ask_next(chain);
+	Sheet *sheet = chain->ahead;
 
-	chain->ahead = NULL;
-	if (sheet == NULL)
-		return false;
+	Assert(chain->current == NULL && sheet != NULL);
 	receive(chain, sheet);
+	chain->ahead = NULL;
 	chain->current = sheet;
 	if (sheet->next != NULL)
-		follow(chain, sheet->next, sheet->piece);
-	if (worth_asking(chain))
-		chain->ahead = ask_next(chain);
+		follow(chain, sheet->next);
+	if (dv_chain_worthwhile(chain->request, chain->appetite))
+		dv_chain_ask(chain);
 	turn_ids(chain);
 	open_sheet(chain, sheet);
-	return true;
 }
 
 /*
@@ -403,20 +398,13 @@ check_link(DvChain *chain, Sheet *sheet)
 	if (next == NULL || sheet->next != NULL)
 		refuse_page(chain, "A page names two different pages as the next one.");
 
-	/*
-	 * A link that was overlooked comes after all.  What is on its way by then
-	 * is another piece, which waits for its turn.
-	 */
-	if (chain->ahead != NULL)
-	{
-		MemoryContextDelete(chain->ahead->context);
-		chain->ahead = NULL;
-		chain->next_piece--;
-	}
-	follow(chain, next, sheet->piece);
+	/* A link that was overlooked comes after all. */
+	follow(chain, next);
 }
 
-/* The last row has been read. */
+/*
+ * The last row has been read.  A piece's only page stays, for a rewind.
+ */
 static void
 finish_page(DvChain *chain)
 {
@@ -427,22 +415,16 @@ finish_page(DvChain *chain)
 	if (chain->empty_pages > EMPTY_PAGES_MAX)
 		refuse_page(chain,
 					psprintf("%d pages without a row came one after another.", chain->empty_pages));
-	if (chain->ahead == NULL && chain->link == NULL &&
-		chain->next_piece >= list_length(chain->pieces))
-	{
-		/* The last page stays, for a rewind. */
-		chain->ended = true;
+	if (chain->sheets == 1 && !dv_chain_more(chain))
 		return;
-	}
 	dv_page_close(sheet->page);
 	MemoryContextDelete(sheet->context);
 	chain->current = NULL;
 }
 
 /*
- * A row's id must be new.  Asked of rows that belong to their piece only: a row
- * that answers to two pieces comes twice, and rightly.  Elastic tables have the same id in several
- * partitions, and providers of virtual tables may have no id (sheet 13).
+ * A row's id must be new.  Asked of rows that belong to their piece
+ * only.  Elastic tables have the same id in several partitions, and providers of virtual tables may have no id (sheet 13).
  */
 static void
 check_id(DvChain *chain, const DvField *field)
@@ -498,17 +480,6 @@ belongs(const DvPiece *piece, const DvField *fields)
 	return true;
 }
 
-/* The transfer of the page ahead gets a turn. */
-static void
-give_turn(DvChain *chain)
-{
-	if (++chain->turn % ROWS_PER_POLL != 0)
-		return;
-	CHECK_FOR_INTERRUPTS();
-	if (chain->ahead != NULL)
-		(void) dv_call_poll(chain->ahead->call);
-}
-
 /* One row of the current page; false at its end. */
 static bool
 read_row(DvChain *chain, DvField *fields)
@@ -529,55 +500,43 @@ dv_chain_row(DvChain *chain, DvField *fields)
 {
 	const DvRequest *request = chain->request;
 
-	while (!chain->ended)
+	while (read_row(chain, fields))
 	{
-		if (chain->current == NULL && !turn_page(chain))
-		{
-			chain->ended = true;
-			break;
-		}
-		if (!read_row(chain, fields))
-		{
-			finish_page(chain);
-			continue;
-		}
 		if (!chain->rewound)
 			chain->counters->rows++;
-		give_turn(chain);
-		if (!belongs(chain->current->piece, fields))
+		if (!belongs(chain->piece, fields))
 			continue;
 		if (request->table->table_type == DV_TABLE_STANDARD && request->id >= 0)
 			check_id(chain, &fields[request->id]);
 		return true;
 	}
+	finish_page(chain);
 	return false;
 }
 
 bool
 dv_chain_rewind(DvChain *chain)
 {
-	if (chain->current == NULL || chain->sheets != 1 || chain->ahead != NULL ||
-		chain->link != NULL || chain->next_piece < list_length(chain->pieces))
+	if (chain->current == NULL || chain->sheets != 1 || dv_chain_more(chain))
 		return false;
 	dv_page_close(chain->current->page);
 	idset_reset(chain->ids);
 	open_sheet(chain, chain->current);
-	chain->ended = false;
 	chain->rewound = true;
 	return true;
 }
 
 DvChain *
-dv_chain_open(DvService *service, const DvRequest *request, List *pieces, DvCounters *counters)
+dv_chain_open(const DvChainSpec *spec, const DvPiece *piece)
 {
 	DvChain *chain = palloc0(sizeof(DvChain));
 
-	chain->service = service;
-	chain->request = request;
-	chain->pieces = pieces;
-	chain->counters = counters;
+	chain->service = spec->service;
+	chain->request = spec->request;
+	chain->counters = spec->counters;
+	chain->appetite = spec->appetite;
+	chain->piece = piece;
 	chain->context = CurrentMemoryContext;
-	chain->page_size = request->first_page;
 	chain->ids = idset_create(CurrentMemoryContext, 128, NULL);
 	chain->ids_before = idset_create(CurrentMemoryContext, 128, NULL);
 	return chain;

@@ -1,7 +1,11 @@
 /*
  * chain.h
- *	  The rows of a scan's pages, one page ahead, every page checked to be the
- *	  next one.
+ *	  The pages of one piece of a scan, one page ahead, every page checked to be
+ *	  the next one.
+ *
+ * A chain is asked, its call waited for by somebody else, then turned to the
+ * page that came, whose rows are taken until there are no more; and so on while
+ * there are more pages.
  */
 #ifndef DV_EXEC_CHAIN_H
 #define DV_EXEC_CHAIN_H
@@ -12,13 +16,52 @@
 
 typedef struct DvChain DvChain;
 
+/* What all chains of a run have asked for together, which a LIMIT is held against. */
+typedef struct DvAppetite
+{
+	int page_size;    /* of the next page to ask for */
+	int sheets;       /* arrived so far */
+	int64 rows_asked; /* sizes of the pages asked for */
+	size_t body_max;  /* largest page so far, in bytes */
+} DvAppetite;
+
+/* What the chains of a run have in common. */
+typedef struct DvChainSpec
+{
+	DvService *service;
+	const DvRequest *request;
+	DvCounters *counters;
+	DvAppetite *appetite;
+} DvChainSpec;
+
 /* Lives in the current context, as does all that a chain holds; deleting that context ends it. */
-extern DvChain *dv_chain_open(DvService *service, const DvRequest *request, List *pieces,
-							  DvCounters *counters);
+extern DvChain *dv_chain_open(const DvChainSpec *spec, const DvPiece *piece);
+
+/* Asks for the page that comes next, unless it has been asked for or there is none. */
+extern void dv_chain_ask(DvChain *chain);
+
+/* What the next page waits for; NULL when none has been asked for. */
+extern DvCall *dv_chain_call(const DvChain *chain);
+
+/* Are there pages after the one being read? */
+extern bool dv_chain_more(const DvChain *chain);
 
 /*
- * Fills fields (request->nproperties of them), which live until the next call;
- * false after the last row.  Waits, and throws what goes wrong.
+ * Is a further page worth asking for before the present ones are read?  Not while a
+ * LIMIT may be satisfied by what is here or on its way: pages first grow to
+ * their full size.
+ */
+extern bool dv_chain_worthwhile(const DvRequest *request, const DvAppetite *appetite);
+
+/*
+ * Makes the page that was asked for the current one, and asks for the one after
+ * it if that is worthwhile.  Throws what went wrong.
+ */
+extern void dv_chain_turn(DvChain *chain);
+
+/*
+ * Fills fields, which live until the next call, with the next row of the
+ * current page; false after its last one.
  */
 extern bool dv_chain_row(DvChain *chain, DvField *fields);
 

@@ -1,6 +1,6 @@
 /*
  * scan.c
- *	  Begin, iterate, rescan, end: the rows of a chain of pages in slots.
+ *	  Begin, iterate, rescan, end: the rows of the scan's pages in slots.
  *
  * Three lifetimes.  What the plan says is prepared once, in the scan's context.
  * A run is what one set of operand values leads to: addresses, pages, requests;
@@ -16,6 +16,10 @@
  *
  * When a long list was cut into pieces and the plan relies on an order, the
  * pieces, each in order, are sorted together here.
+ *
+ * A key join may give the keys of the next run while one is being read: the
+ * next one then asks where the other leaves the wire idle, and takes its place
+ * at the rescan.
  */
 #include "postgres.h"
 
@@ -30,11 +34,23 @@
 
 #include "exec/aggregate.h"
 #include "exec/bulk.h"
-#include "exec/chain.h"
 #include "exec/convert.h"
+#include "exec/lanes.h"
 #include "exec/operand.h"
 #include "exec/request.h"
 #include "exec/scan.h"
+
+/* What one set of operand values leads to. */
+typedef struct Run
+{
+	MemoryContext context; /* all of it */
+	DvValue **values;
+	DvLanes *lanes; /* NULL: no row can satisfy the condition */
+	int npieces;
+	bool unordered;         /* the plan relies on an order in which the pieces do not come */
+	Tuplesortstate *sort;   /* while and after these are sorted, or NULL */
+	TupleTableSlot *sorted; /* NULL until all have been sorted */
+} Run;
 
 typedef struct DvScan
 {
@@ -50,17 +66,14 @@ typedef struct DvScan
 	DvField *fields;
 	DvCounters counters;
 
-	/* one run */
-	MemoryContext run; /* NULL before the first */
-	bool running;      /* false: the next Iterate begins a run */
-	DvValue **values;
-	DvChain *chain; /* NULL: no row can satisfy the condition */
-	int npieces;
+	Run *run;     /* NULL before the first */
+	Run *next;    /* has begun to ask, for the keys that will be given next; or NULL */
+	bool running; /* false: the next Iterate begins a run */
 	int64 returned;
-	Tuplesortstate *sort; /* or NULL */
-	TupleTableSlot *sorted;
+	bool impatient; /* Iterate gives up where it would have to wait */
+	bool pending;   /* and has done so */
 
-	Datum keys; /* array for the slot that a key join fills; valid while a run starts */
+	Datum keys; /* array for the slot that a key join fills; valid while a run is made */
 	bool keys_given;
 } DvScan;
 
@@ -135,7 +148,7 @@ dataverseBeginForeignScan(ForeignScanState *node, int eflags)
 }
 
 /*
- * A run: values, addresses, chain.
+ * A run: values, addresses, pages.
  */
 
 /* The slots' values in the current context, with what a key join above has given for this run. */
@@ -177,69 +190,97 @@ same_value(const DvValue *a, const DvValue *b)
 	return true;
 }
 
-/* Is there a run with these values, and can it be read again? */
+/* Has the last run these values, and can it be read again? */
 static bool
 rewind_run(DvScan *scan, DvValue **values)
 {
-	if (scan->run == NULL || scan->sort != NULL)
+	const Run *run = scan->run;
+
+	if (run == NULL || run->unordered)
 		return false;
 	for (int i = 0; i < scan->operands->n; i++)
 	{
-		if (!same_value(scan->values[i], values[i]))
+		if (!same_value(run->values[i], values[i]))
 			return false;
 	}
-	return scan->chain == NULL || dv_chain_rewind(scan->chain);
+	return run->lanes == NULL || dv_lanes_rewind(run->lanes);
 }
 
 static void
-end_run(DvScan *scan)
+end_run(Run *run)
 {
-	if (scan->sort != NULL)
-		tuplesort_end(scan->sort);
-	scan->sort = NULL;
-	if (scan->sorted != NULL)
-		ExecDropSingleTupleTableSlot(scan->sorted);
-	scan->sorted = NULL;
-	scan->chain = NULL;
-	if (scan->run != NULL)
-		MemoryContextDelete(scan->run);
+	if (run == NULL)
+		return;
+	if (run->sort != NULL)
+		tuplesort_end(run->sort);
+	if (run->sorted != NULL)
+		ExecDropSingleTupleTableSlot(run->sorted);
+	MemoryContextDelete(run->context);
+}
+
+static void
+end_runs(DvScan *scan)
+{
+	end_run(scan->next);
+	scan->next = NULL;
+	end_run(scan->run);
 	scan->run = NULL;
 }
 
-static void sort_pieces(DvScan *scan, ForeignScanState *node);
-
-static void
-start_run(DvScan *scan, ForeignScanState *node)
+/* A run with the present values, which asks nothing yet; NULL when the last one did for it. */
+static Run *
+make_run(DvScan *scan, ForeignScanState *node, bool rewind)
 {
-	MemoryContext run =
+	MemoryContext context =
 		AllocSetContextCreate(scan->context, "dataverse_fdw run of a scan", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext before = MemoryContextSwitchTo(run);
-	DvValue **values = evaluate(scan, node);
+	MemoryContext before = MemoryContextSwitchTo(context);
+	Run *run = palloc0(sizeof(Run));
+	DvLanesSpec spec = {scan->service, scan->request, &scan->counters};
 	List *pieces;
 
-	scan->returned = 0;
-	scan->running = true;
-	if (rewind_run(scan, values))
+	run->context = context;
+	run->values = evaluate(scan, node);
+	if (rewind && rewind_run(scan, run->values))
 	{
 		MemoryContextSwitchTo(before);
-		MemoryContextDelete(run);
-		return;
+		MemoryContextDelete(context);
+		return NULL;
 	}
-	end_run(scan);
-	scan->run = run;
-	scan->values = values;
-	pieces =
-		dv_request_pieces(scan->request, (const DvValue *const *) values, scan->operands->n, NULL);
-	scan->npieces = list_length(pieces);
+	pieces = dv_request_pieces(scan->request, (const DvValue *const *) run->values,
+							   scan->operands->n, NULL);
+	run->npieces = list_length(pieces);
+	run->unordered = scan->plan->sortkeys != NIL && !dv_request_in_order(pieces);
+	spec.ordered = scan->plan->sortkeys != NIL && !run->unordered;
 	if (pieces != NIL)
 	{
 		/* What functions and triggers read must hold what the statement that calls them wrote. */
 		dv_bulk_flush_before_read(scan->table->serverid, node->ss.ps.state);
-		scan->chain = dv_chain_open(scan->service, scan->request, pieces, &scan->counters);
+		run->lanes = dv_lanes_open(&spec, pieces);
 	}
 	MemoryContextSwitchTo(before);
-	if (scan->plan->sortkeys != NIL && !dv_request_in_order(pieces))
-		sort_pieces(scan, node);
+	return run;
+}
+
+static void
+start_run(DvScan *scan, ForeignScanState *node)
+{
+	Run *run = scan->next;
+
+	scan->returned = 0;
+	scan->running = true;
+	if (run == NULL)
+	{
+		run = make_run(scan, node, true);
+		if (run == NULL)
+			return;
+	}
+	scan->next = NULL;
+	if (scan->run != NULL && scan->run->lanes != NULL)
+		dv_lanes_follow(scan->run->lanes, NULL);
+	end_run(scan->run);
+	scan->run = run;
+	if (run->lanes != NULL)
+		dv_lanes_start(run->lanes);
 }
 
 /*
@@ -262,15 +303,21 @@ fill_slot(DvScan *scan, TupleTableSlot *slot)
 	ExecStoreVirtualTuple(slot);
 }
 
-/* The next row of the chain; false after the last. */
-static bool
+/* The next row of the run's pages; an impatient scan's slot stays empty where it has to wait. */
+static DvLanesState
 next_row(DvScan *scan, TupleTableSlot *slot)
 {
+	DvLanes *lanes = scan->run->lanes;
+	DvLanesState state = DV_LANES_END;
+
 	ExecClearTuple(slot);
-	if (scan->chain == NULL || !dv_chain_row(scan->chain, scan->fields))
-		return false;
-	fill_slot(scan, slot);
-	return true;
+	if (lanes != NULL && scan->impatient)
+		state = dv_lanes_try(lanes, scan->fields);
+	else if (lanes != NULL)
+		state = dv_lanes_row(lanes, scan->fields) ? DV_LANES_ROW : DV_LANES_END;
+	if (state == DV_LANES_ROW)
+		fill_slot(scan, slot);
+	return state;
 }
 
 /* The column that holds a sort key; InvalidAttrNumber when it is not read. */
@@ -323,37 +370,50 @@ begin_sort(DvScan *scan, TupleDesc desc)
 								NULL, TUPLESORT_NONE);
 }
 
-static void
+/* Reads all rows, and sorts them; WAIT when that is not possible yet. */
+static DvLanesState
 sort_pieces(DvScan *scan, ForeignScanState *node)
 {
+	Run *run = scan->run;
 	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
-	MemoryContext before = MemoryContextSwitchTo(scan->run);
+	MemoryContext before = MemoryContextSwitchTo(run->context);
+	DvLanesState state;
 
-	scan->sort = begin_sort(scan, slot->tts_tupleDescriptor);
-	scan->sorted = MakeSingleTupleTableSlot(slot->tts_tupleDescriptor, &TTSOpsMinimalTuple);
+	if (run->sort == NULL)
+		run->sort = begin_sort(scan, slot->tts_tupleDescriptor);
 	MemoryContextSwitchTo(before);
-	while (next_row(scan, slot))
+	while ((state = next_row(scan, slot)) == DV_LANES_ROW)
 	{
-		tuplesort_puttupleslot(scan->sort, slot);
+		tuplesort_puttupleslot(run->sort, slot);
 		ExecClearTuple(slot);
 		MemoryContextReset(node->ss.ps.ps_ExprContext->ecxt_per_tuple_memory);
 	}
-	tuplesort_performsort(scan->sort);
+	if (state == DV_LANES_WAIT)
+		return state;
+	tuplesort_performsort(run->sort);
+	MemoryContextSwitchTo(run->context);
+	run->sorted = MakeSingleTupleTableSlot(slot->tts_tupleDescriptor, &TTSOpsMinimalTuple);
+	MemoryContextSwitchTo(before);
+	return state;
 }
 
-static bool
-next_sorted(DvScan *scan, TupleTableSlot *slot)
+static DvLanesState
+next_sorted(DvScan *scan, ForeignScanState *node)
 {
+	Run *run = scan->run;
+	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
 	int natts = slot->tts_tupleDescriptor->natts;
 
+	if (run->sorted == NULL && sort_pieces(scan, node) == DV_LANES_WAIT)
+		return DV_LANES_WAIT;
 	ExecClearTuple(slot);
-	if (!tuplesort_gettupleslot(scan->sort, true, false, scan->sorted, NULL))
-		return false;
-	slot_getallattrs(scan->sorted);
-	memcpy(slot->tts_values, scan->sorted->tts_values, sizeof(Datum) * natts);
-	memcpy(slot->tts_isnull, scan->sorted->tts_isnull, sizeof(bool) * natts);
+	if (!tuplesort_gettupleslot(run->sort, true, false, run->sorted, NULL))
+		return DV_LANES_END;
+	slot_getallattrs(run->sorted);
+	memcpy(slot->tts_values, run->sorted->tts_values, sizeof(Datum) * natts);
+	memcpy(slot->tts_isnull, run->sorted->tts_isnull, sizeof(bool) * natts);
 	ExecStoreVirtualTuple(slot);
-	return true;
+	return DV_LANES_ROW;
 }
 
 TupleTableSlot *
@@ -361,15 +421,19 @@ dataverseIterateForeignScan(ForeignScanState *node)
 {
 	DvScan *scan = node->fdw_state;
 	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
+	DvLanesState state;
 
 	if (dv_aggregate_is(node))
 		return dv_aggregate_iterate(node);
+	scan->pending = false;
 	if (!scan->running)
 		start_run(scan, node);
 	if (scan->plan->exact_limit && scan->returned >= scan->plan->limit)
 		return ExecClearTuple(slot);
-	if (scan->sort != NULL ? next_sorted(scan, slot) : next_row(scan, slot))
+	state = scan->run->unordered ? next_sorted(scan, node) : next_row(scan, slot);
+	if (state == DV_LANES_ROW)
 		scan->returned++;
+	scan->pending = state == DV_LANES_WAIT;
 	return slot;
 }
 
@@ -389,9 +453,82 @@ dv_scan_give_keys(ForeignScanState *node, Datum keys)
 {
 	DvScan *scan = node->fdw_state;
 
+	end_run(scan->next);
+	scan->next = NULL;
 	scan->keys = keys;
 	scan->keys_given = true;
 	ExecReScan((PlanState *) node);
+}
+
+bool
+dv_scan_idle(ForeignScanState *node)
+{
+	DvScan *scan = node->fdw_state;
+
+	return scan->next == NULL && scan->running && scan->run->lanes != NULL &&
+		   dv_lanes_spare(scan->run->lanes) > 0;
+}
+
+void
+dv_scan_give_next_keys(ForeignScanState *node, Datum keys)
+{
+	DvScan *scan = node->fdw_state;
+
+	Assert(scan->next == NULL);
+	scan->keys = keys;
+	scan->keys_given = true;
+	scan->next = make_run(scan, node, false);
+	if (scan->next->lanes != NULL)
+		dv_lanes_follow(scan->run->lanes, scan->next->lanes);
+}
+
+void
+dv_scan_take_next_keys(ForeignScanState *node)
+{
+	DvScan *scan = node->fdw_state;
+
+	if (scan->next == NULL)
+		elog(ERROR, "foreign scan below a key join has no next keys");
+	ExecReScan((PlanState *) node);
+}
+
+/*
+ * Not waiting.
+ */
+
+void
+dv_scan_start(ForeignScanState *node)
+{
+	DvScan *scan = node->fdw_state;
+
+	if (!scan->running)
+		start_run(scan, node);
+}
+
+void
+dv_scan_be_impatient(ForeignScanState *node, bool impatient)
+{
+	DvScan *scan = node->fdw_state;
+
+	scan->impatient = impatient;
+}
+
+bool
+dv_scan_pending(ForeignScanState *node)
+{
+	DvScan *scan = node->fdw_state;
+
+	return scan->pending;
+}
+
+int
+dv_scan_calls(ForeignScanState *node, DvCall **calls)
+{
+	DvScan *scan = node->fdw_state;
+
+	if (!scan->running || scan->run->lanes == NULL)
+		return 0;
+	return dv_lanes_calls(scan->run->lanes, calls);
 }
 
 void
@@ -407,7 +544,7 @@ dataverseEndForeignScan(ForeignScanState *node)
 	/* Begin may have failed. */
 	if (scan == NULL)
 		return;
-	end_run(scan);
+	end_runs(scan);
 	MemoryContextDelete(scan->context);
 	node->fdw_state = NULL;
 }
@@ -441,7 +578,7 @@ shown_values(DvScan *scan, ForeignScanState *node)
 		return dv_operand_values(scan->operands, node->ss.ps.ps_ExprContext, NULL, true);
 	values = palloc0(sizeof(DvValue *) * Max(scan->operands->n, 1));
 	for (int i = 0; i < scan->operands->n; i++)
-		values[i] = i == scan->plan->key_param - 1 ? NULL : scan->values[i];
+		values[i] = i == scan->plan->key_param - 1 ? NULL : scan->run->values[i];
 	return values;
 }
 

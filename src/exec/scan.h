@@ -1,6 +1,12 @@
 /*
  * scan.h
- *	  Begin, iterate, rescan, end; fetches one page ahead.
+ *	  Begin, iterate, rescan, end; fetches ahead.
+ *
+ * Async Append: dv_scan_start sends the first requests; after
+ * dv_scan_be_impatient an Iterate (through ExecProcNode, with conditions and
+ * projection) that gives no row says by dv_scan_pending whether it is worth
+ * coming again, namely when one of dv_scan_calls is done (dv_call_poll,
+ * dv_call_wait_any).  Not for pushed aggregates.
  */
 #ifndef DV_EXEC_SCAN_H
 #define DV_EXEC_SCAN_H
@@ -19,6 +25,28 @@ extern void dataverseEndForeignScan(ForeignScanState *node);
  * open (key_param).  The array must live until the first row has been asked for.
  */
 extern void dv_scan_give_keys(ForeignScanState *node, Datum keys);
+
+/* Would the wire carry more while this run is read?  Then the next run's keys are welcome. */
+extern bool dv_scan_idle(ForeignScanState *node);
+
+/*
+ * The next run begins to ask, while this one goes on; dv_scan_take_next_keys
+ * is the rescan that changes over to it, dv_scan_give_keys forgets it.
+ */
+extern void dv_scan_give_next_keys(ForeignScanState *node, Datum keys);
+extern void dv_scan_take_next_keys(ForeignScanState *node);
+
+/* Begins the run, without waiting for its pages. */
+extern void dv_scan_start(ForeignScanState *node);
+
+/* Iterate gives no row where it would have to wait for the service. */
+extern void dv_scan_be_impatient(ForeignScanState *node, bool impatient);
+
+/* Did it give none for that reason? */
+extern bool dv_scan_pending(ForeignScanState *node);
+
+/* What it waits for: at most DV_LANES_CALLS calls (exec/lanes.h); their number. */
+extern int dv_scan_calls(ForeignScanState *node, DvCall **calls);
 
 /* For explain: the request(s) as they go out (parameters not known yet as $n), and the counts. */
 typedef struct DvScanReport

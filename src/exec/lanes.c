@@ -1,0 +1,347 @@
+/*
+ * lanes.c
+ *	  The rows of a scan's pieces, several chains of pages side by side.
+ *
+ * Pieces wait in a queue.  Each that is begun has a lane: a chain of its own in
+ * a memory context of its own.  What is bounded is the number of pages asked
+ * for and not yet begun to be read: the option concurrency, lowered by the
+ * service's hint (sheet 7.1).  One further page is being read, so that no more
+ * than concurrency + 1 bodies are held, and fewer when they are large.  A lane
+ * asks for its next page when it begins to read one; when it has nothing more
+ * to ask, the next piece in the queue begins.  So a single chain, or
+ * concurrency 1, is just what it sounds like: one page ahead.
+ *
+ * Rows come page by page, the page that arrived first first; where the pieces
+ * stand in an order, a piece's pages are read when all before it have been.
+ *
+ * Under a LIMIT that the scan knows of, one chain runs at a time, as long as it
+ * takes: what a second one brought might be for nothing.
+ */
+#include "postgres.h"
+
+#include "compat.h"
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "exec/chain.h"
+#include "exec/lanes.h"
+
+/* Rows between two turns of the transfers. */
+#define ROWS_PER_POLL 64
+
+/* Lanes at most: the option's own limit. */
+#define WIDTH_MAX 52
+
+/* Bytes of pages waiting to be read that are held rather than speed being gained. */
+#define BODIES_MAX (32 * 1024 * 1024)
+
+typedef struct Lane
+{
+	MemoryContext context;
+	DvChain *chain;
+} Lane;
+
+struct DvLanes
+{
+	MemoryContext context;
+	DvChainSpec chains;
+	DvAppetite appetite;
+	bool ordered;
+	List *queue;     /* DvPiece *: not begun */
+	List *lanes;     /* Lane *: begun, in the order in which their pages were asked for */
+	Lane *reading;   /* one of them, or NULL */
+	Lane *only;      /* has held all rows in one page, and is kept for a rewind */
+	DvLanes *next;   /* asks where this leaves room */
+	DvLanes *before; /* that one's other end */
+	uint32 turn;
+};
+
+/*
+ * How much is on its way, and how much may be.
+ */
+
+static int
+outstanding(const DvLanes *lanes)
+{
+	const ListCell *lc;
+	int n = 0;
+
+	foreach (lc, lanes->lanes)
+		n += dv_chain_call(((Lane *) lfirst(lc))->chain) != NULL;
+	return n;
+}
+
+static int
+width(const DvLanes *lanes)
+{
+	const DvRequest *request = lanes->chains.request;
+	int most = Min(request->table->settings.concurrency, WIDTH_MAX);
+	int hint = lanes->chains.service->dop_hint;
+
+	if (request->plan->limit >= 0)
+		return 1;
+	if (hint > 0)
+		most = Min(most, hint);
+	if (lanes->appetite.body_max > 0)
+		most = Min(most, BODIES_MAX / lanes->appetite.body_max);
+	return Max(1, most);
+}
+
+/* Requests that may be sent. */
+static int
+room(const DvLanes *lanes)
+{
+	int n = width(lanes) - outstanding(lanes);
+
+	if (lanes->before != NULL)
+		n -= outstanding(lanes->before);
+	return n;
+}
+
+/*
+ * Asking.
+ */
+
+static void
+begin_piece(DvLanes *lanes)
+{
+	MemoryContext before = MemoryContextSwitchTo(lanes->context);
+	Lane *lane = palloc0(sizeof(Lane));
+
+	lane->context =
+		AllocSetContextCreate(lanes->context, "dataverse_fdw lane", ALLOCSET_SMALL_SIZES);
+	MemoryContextSwitchTo(lane->context);
+	lane->chain = dv_chain_open(&lanes->chains, linitial(lanes->queue));
+	MemoryContextSwitchTo(lanes->context);
+	lanes->queue = list_delete_first(lanes->queue);
+	lanes->lanes = lappend(lanes->lanes, lane);
+	MemoryContextSwitchTo(before);
+	dv_chain_ask(lane->chain);
+}
+
+/* Chains whose next page was not asked for when it might have been. */
+static void
+ask_again(DvLanes *lanes)
+{
+	ListCell *lc;
+
+	foreach (lc, lanes->lanes)
+	{
+		Lane *lane = lfirst(lc);
+
+		if (lane != lanes->reading)
+			dv_chain_ask(lane->chain);
+	}
+}
+
+/* idle: nothing is being read, so that something must be on its way. */
+static void
+fill(DvLanes *lanes, bool idle)
+{
+	bool worthwhile = dv_chain_worthwhile(lanes->chains.request, &lanes->appetite);
+
+	if (idle)
+		ask_again(lanes);
+	while (lanes->queue != NIL && room(lanes) > 0 &&
+		   (worthwhile || (idle && outstanding(lanes) == 0)))
+		begin_piece(lanes);
+	if (lanes->next != NULL && lanes->queue == NIL)
+		fill(lanes->next, false);
+}
+
+void
+dv_lanes_start(DvLanes *lanes)
+{
+	fill(lanes, lanes->reading == NULL && lanes->lanes == NIL);
+}
+
+/*
+ * Reading.
+ */
+
+/* A lane whose next page is there; NULL when none is. */
+static Lane *
+arrived(DvLanes *lanes)
+{
+	Lane *found = NULL;
+	ListCell *lc;
+
+	foreach (lc, lanes->lanes)
+	{
+		Lane *lane = lfirst(lc);
+		bool done = dv_call_poll(dv_chain_call(lane->chain));
+
+		if (done && found == NULL && (!lanes->ordered || foreach_current_index(lc) == 0))
+			found = lane;
+	}
+	return found;
+}
+
+static void
+end_lane(DvLanes *lanes, Lane *lane)
+{
+	lanes->lanes = list_delete_ptr(lanes->lanes, lane);
+	MemoryContextDelete(lane->context);
+	pfree(lane);
+}
+
+/* The page that was being read is over. */
+static void
+finish_page(DvLanes *lanes)
+{
+	Lane *lane = lanes->reading;
+
+	lanes->reading = NULL;
+	if (dv_chain_more(lane->chain))
+		return;
+	if (lanes->appetite.sheets == 1 && lanes->queue == NIL && list_length(lanes->lanes) == 1)
+	{
+		lanes->lanes = list_delete_ptr(lanes->lanes, lane);
+		lanes->only = lane;
+	}
+	else
+		end_lane(lanes, lane);
+}
+
+/* Begins to read a page that is there. */
+static DvLanesState
+begin_page(DvLanes *lanes)
+{
+	Lane *lane;
+
+	fill(lanes, true);
+	if (lanes->lanes == NIL)
+		return DV_LANES_END;
+	lane = arrived(lanes);
+	if (lane == NULL)
+		return DV_LANES_WAIT;
+	dv_chain_turn(lane->chain);
+	lanes->reading = lane;
+	if (!lanes->ordered)
+	{
+		MemoryContext before = MemoryContextSwitchTo(lanes->context);
+
+		lanes->lanes = lappend(list_delete_ptr(lanes->lanes, lane), lane);
+		MemoryContextSwitchTo(before);
+	}
+	fill(lanes, false);
+	return DV_LANES_ROW;
+}
+
+/* The transfers go on while rows are decoded; each call in its turn, for one drives all. */
+static void
+give_turn(DvLanes *lanes)
+{
+	DvCall *call;
+
+	if (++lanes->turn % ROWS_PER_POLL != 0)
+		return;
+	CHECK_FOR_INTERRUPTS();
+	call = dv_chain_call(
+		((Lane *) list_nth(lanes->lanes, lanes->turn / ROWS_PER_POLL % list_length(lanes->lanes)))
+			->chain);
+	if (call != NULL)
+		(void) dv_call_poll(call);
+}
+
+DvLanesState
+dv_lanes_try(DvLanes *lanes, DvField *fields)
+{
+	for (;;)
+	{
+		if (lanes->reading == NULL)
+		{
+			DvLanesState state = lanes->only != NULL ? DV_LANES_END : begin_page(lanes);
+
+			if (state != DV_LANES_ROW)
+				return state;
+		}
+		give_turn(lanes);
+		if (dv_chain_row(lanes->reading->chain, fields))
+			return DV_LANES_ROW;
+		finish_page(lanes);
+	}
+}
+
+int
+dv_lanes_calls(const DvLanes *lanes, DvCall **calls)
+{
+	const ListCell *lc;
+	int n = 0;
+
+	foreach (lc, lanes->lanes)
+	{
+		DvCall *call = dv_chain_call(((Lane *) lfirst(lc))->chain);
+
+		if (call != NULL && n < DV_LANES_CALLS)
+			calls[n++] = call;
+		/* The others are read when this one is over. */
+		if (lanes->ordered)
+			break;
+	}
+	return n;
+}
+
+bool
+dv_lanes_row(DvLanes *lanes, DvField *fields)
+{
+	DvCall *calls[DV_LANES_CALLS];
+	DvLanesState state;
+
+	while ((state = dv_lanes_try(lanes, fields)) == DV_LANES_WAIT)
+		(void) dv_call_wait_any(calls, dv_lanes_calls(lanes, calls));
+	return state == DV_LANES_ROW;
+}
+
+bool
+dv_lanes_rewind(DvLanes *lanes)
+{
+	MemoryContext before;
+
+	if (lanes->reading != NULL)
+		return lanes->appetite.sheets == 1 && lanes->queue == NIL &&
+			   list_length(lanes->lanes) == 1 && dv_chain_rewind(lanes->reading->chain);
+	if (lanes->only == NULL || !dv_chain_rewind(lanes->only->chain))
+		return false;
+	before = MemoryContextSwitchTo(lanes->context);
+	lanes->lanes = list_make1(lanes->only);
+	MemoryContextSwitchTo(before);
+	lanes->reading = lanes->only;
+	lanes->only = NULL;
+	return true;
+}
+
+int
+dv_lanes_spare(const DvLanes *lanes)
+{
+	return lanes->queue == NIL ? Max(0, room(lanes)) : 0;
+}
+
+void
+dv_lanes_follow(DvLanes *lanes, DvLanes *next)
+{
+	if (lanes->next != NULL)
+		lanes->next->before = NULL;
+	lanes->next = next;
+	if (next == NULL)
+		return;
+	next->before = lanes;
+	fill(next, false);
+}
+
+DvLanes *
+dv_lanes_open(const DvLanesSpec *spec, List *pieces)
+{
+	DvLanes *lanes = palloc0(sizeof(DvLanes));
+
+	lanes->context = CurrentMemoryContext;
+	lanes->chains.service = spec->service;
+	lanes->chains.request = spec->request;
+	lanes->chains.counters = spec->counters;
+	lanes->chains.appetite = &lanes->appetite;
+	lanes->appetite.page_size = spec->request->first_page;
+	lanes->ordered = spec->ordered;
+	lanes->queue = list_copy(pieces);
+	return lanes;
+}
