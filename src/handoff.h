@@ -98,9 +98,12 @@ extern bool dv_handoff_is_aggregate(const List *packed);
 /* The custom scan's name, under which the two wings find each other's half of it. */
 #define DV_KEY_JOIN_NAME "Dataverse Key Join"
 
-/* Distinct keys in a batch: one request's worth at first, for a LIMIT above, and at most. */
+/*
+ * Distinct keys in a batch: one request's worth at first, for a LIMIT above, and
+ * at most.  Two batches may wait at a time.
+ */
 #define DV_KEY_JOIN_FIRST 400
-#define DV_KEY_JOIN_KEYS 6400
+#define DV_KEY_JOIN_BATCH 3200
 
 /* A key join: custom_plans are the outer plan and the foreign scan. */
 typedef struct DvKeyJoinPlan

@@ -140,7 +140,7 @@ is((grep { $_->{url} =~ /In\(/ } $t->log)[0]{url} =~ tr/"//, 0, 'the list is enc
 # ANALYZE and the service count the same.
 $t->reset_log;
 my $plan = $t->query("$only EXPLAIN (ANALYZE, VERBOSE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT ids.n, a.name FROM ids JOIN crm.account a ON a.accountid = ids.k");
-like($plan, qr/Key Batches: 4\n\s+Keys Sent: 10000\n/, 'EXPLAIN ANALYZE tells batches and keys');
+like($plan, qr/Key Batches: 5\n\s+Keys Sent: 10000\n/, 'EXPLAIN ANALYZE tells batches and keys');
 my ($requests) = $plan =~ /Remote Requests: (\d+)/;
 is($requests, $t->requests, '... and requests');
 like($plan, qr/PropertyValues=\[?\$1/, '... and the request without the keys') or diag($plan);

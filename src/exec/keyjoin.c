@@ -20,6 +20,11 @@
  * The first batch is one request's worth, for a LIMIT above; the following
  * ones grow.  No order is kept.
  *
+ * From the second batch on the wire is not left idle: when all of a batch's
+ * pages are here or on their way, the next batch is gathered and asked for
+ * before this one has been read.  So two batches may wait at a time, each within
+ * half of what the join may hold.
+ *
  * The children are ordinary nodes, so rescans, parameters and EvalPlanQual
  * work as in any join.
  */
@@ -47,6 +52,9 @@
 
 /* How much larger the next batch is. */
 #define BATCH_GROWTH 4
+
+/* Foreign rows between two looks whether the wire is idle. */
+#define ROWS_PER_LOOK 64
 
 typedef struct OuterRow
 {
@@ -109,9 +117,13 @@ typedef struct KeyJoin
 	FmgrInfo equal;
 
 	Phase phase;
-	int limit; /* keys of the next batch */
+	int limit; /* keys of the next batch to gather */
 	bool outer_ended;
 	Batch batch;
+	Batch next; /* gathered ahead, its keys given to the scan, when "ahead" */
+	bool ahead;
+	uint32 turn;
+	uint64 round;  /* batches since the join started over */
 	OuterRow *row; /* to be looked at next: match or leftover */
 	TupleTableSlot *outer_slot;
 	uint64 batches;
@@ -193,9 +205,9 @@ evaluate_key(KeyJoin *join, ExprState *key, Datum *value)
 }
 
 static Key *
-find_key(KeyJoin *join, Datum value, uint32 hash, FmgrInfo *equal)
+find_key(KeyJoin *join, const Batch *batch, Datum value, uint32 hash, FmgrInfo *equal)
 {
-	for (Key *key = join->batch.buckets[hash & join->batch.mask]; key != NULL; key = key->next)
+	for (Key *key = batch->buckets[hash & batch->mask]; key != NULL; key = key->next)
 	{
 		if (key->hash == hash &&
 			DatumGetBool(FunctionCall2Coll(equal, join->collation, key->value, value)))
@@ -204,23 +216,31 @@ find_key(KeyJoin *join, Datum value, uint32 hash, FmgrInfo *equal)
 	return NULL;
 }
 
-static Key *
-lookup(KeyJoin *join, Datum value, FmgrInfo *hash, FmgrInfo *equal, uint32 *hash_value)
+static uint32
+hash_key(KeyJoin *join, Datum value, FmgrInfo *hash)
 {
 	ExprContext *econtext = join->css.ss.ps.ps_ExprContext;
 	MemoryContext before = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
-	Key *key;
+	uint32 result = DatumGetUInt32(FunctionCall1Coll(hash, join->collation, value));
 
-	*hash_value = DatumGetUInt32(FunctionCall1Coll(hash, join->collation, value));
-	key = find_key(join, value, *hash_value, equal);
+	MemoryContextSwitchTo(before);
+	return result;
+}
+
+static Key *
+lookup(KeyJoin *join, const Batch *batch, Datum value, uint32 hash, FmgrInfo *equal)
+{
+	ExprContext *econtext = join->css.ss.ps.ps_ExprContext;
+	MemoryContext before = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
+	Key *key = find_key(join, batch, value, hash, equal);
+
 	MemoryContextSwitchTo(before);
 	return key;
 }
 
 static Key *
-add_key(KeyJoin *join, Datum value, uint32 hash)
+add_key(KeyJoin *join, Batch *batch, Datum value, uint32 hash)
 {
-	Batch *batch = &join->batch;
 	Key *key = palloc(sizeof(Key));
 	Key **bucket = &batch->buckets[hash & batch->mask];
 
@@ -239,9 +259,8 @@ add_key(KeyJoin *join, Datum value, uint32 hash)
  */
 
 static void
-begin_batch(KeyJoin *join)
+begin_batch(KeyJoin *join, Batch *batch)
 {
-	Batch *batch = &join->batch;
 	MemoryContext context = batch->context;
 	uint32 nbuckets = pg_nextpower2_32(2 * join->limit);
 
@@ -253,7 +272,6 @@ begin_batch(KeyJoin *join)
 	batch->keys = MemoryContextAlloc(context, sizeof(Datum) * join->limit);
 	batch->buckets = MemoryContextAllocZero(context, sizeof(Key *) * nbuckets);
 	batch->mask = nbuckets - 1;
-	join->row = NULL;
 }
 
 static OuterRow *
@@ -273,9 +291,8 @@ keep_row(Batch *batch, TupleTableSlot *slot)
 
 /* Rows without a key are kept only where they go up all the same. */
 static void
-add_row(KeyJoin *join, TupleTableSlot *slot)
+add_row(KeyJoin *join, Batch *batch, TupleTableSlot *slot)
 {
-	Batch *batch = &join->batch;
 	MemoryContext before;
 	Datum value;
 	uint32 hash;
@@ -291,9 +308,10 @@ add_row(KeyJoin *join, TupleTableSlot *slot)
 	row = keep_row(batch, slot);
 	if (has_key)
 	{
-		key = lookup(join, value, &join->hash_outer, &join->equal_outer, &hash);
+		hash = hash_key(join, value, &join->hash_outer);
+		key = lookup(join, batch, value, hash, &join->equal_outer);
 		if (key == NULL)
-			key = add_key(join, value, hash);
+			key = add_key(join, batch, value, hash);
 		row->same_key = key->rows;
 		key->rows = row;
 		batch->open++;
@@ -303,12 +321,10 @@ add_row(KeyJoin *join, TupleTableSlot *slot)
 
 /* False when there is no outer row left. */
 static bool
-gather(KeyJoin *join)
+gather(KeyJoin *join, Batch *batch)
 {
-	Batch *batch = &join->batch;
-
-	begin_batch(join);
-	while (!join->outer_ended && batch->nkeys < join->limit && batch->bytes < work_mem * 1024L)
+	begin_batch(join, batch);
+	while (!join->outer_ended && batch->nkeys < join->limit && batch->bytes < work_mem * 512L)
 	{
 		TupleTableSlot *slot;
 
@@ -317,25 +333,58 @@ gather(KeyJoin *join)
 		if (TupIsNull(slot))
 			join->outer_ended = true;
 		else
-			add_row(join, slot);
+			add_row(join, batch, slot);
 	}
-	join->limit = Min(join->limit * BATCH_GROWTH, DV_KEY_JOIN_KEYS);
+	join->limit = Min(join->limit * BATCH_GROWTH, DV_KEY_JOIN_BATCH);
 	return batch->first != NULL;
 }
 
-/* The foreign scan starts over with the batch's keys. */
-static void
-send_keys(KeyJoin *join)
+static Datum
+keys_of(KeyJoin *join, Batch *batch)
 {
-	Batch *batch = &join->batch;
 	MemoryContext before = MemoryContextSwitchTo(batch->context);
 	ArrayType *keys = construct_array(batch->keys, batch->nkeys, join->typid, join->typlen,
 									  join->typbyval, join->typalign);
 
 	MemoryContextSwitchTo(before);
-	dv_scan_give_keys(join->inner, PointerGetDatum(keys));
 	join->batches++;
 	join->keys_sent += batch->nkeys;
+	return PointerGetDatum(keys);
+}
+
+/* The next batch's keys go out while this one's rows come in. */
+static void
+gather_ahead(KeyJoin *join)
+{
+	if (join->round < 2 || join->ahead || join->outer_ended || join->turn++ % ROWS_PER_LOOK != 0 ||
+		!dv_scan_idle(join->inner))
+		return;
+	join->ahead = gather(join, &join->next);
+	if (join->next.nkeys > 0)
+		dv_scan_give_next_keys(join->inner, keys_of(join, &join->next));
+}
+
+/* The batch to match next: the one gathered ahead, else a further one; false when there is none. */
+static bool
+next_batch(KeyJoin *join)
+{
+	join->round++;
+	if (join->ahead)
+	{
+		Batch batch = join->batch;
+
+		join->batch = join->next;
+		join->next = batch;
+		join->ahead = false;
+		if (join->batch.nkeys > 0)
+			dv_scan_take_next_keys(join->inner);
+		return true;
+	}
+	if (!gather(join, &join->batch))
+		return false;
+	if (join->batch.nkeys > 0)
+		dv_scan_give_keys(join->inner, keys_of(join, &join->batch));
+	return true;
 }
 
 /*
@@ -373,16 +422,17 @@ next_inner(KeyJoin *join)
 {
 	TupleTableSlot *slot;
 	Datum value;
-	uint32 hash;
 	Key *key = NULL;
 
+	gather_ahead(join);
 	ResetExprContext(join->css.ss.ps.ps_ExprContext);
 	slot = ExecProcNode((PlanState *) join->inner);
 	if (TupIsNull(slot))
 		return false;
 	put_inner(join, slot);
 	if (evaluate_key(join, join->inner_key, &value))
-		key = lookup(join, value, &join->hash_inner, &join->equal, &hash);
+		key = lookup(join, &join->batch, value, hash_key(join, value, &join->hash_inner),
+					 &join->equal);
 	join->row = key == NULL ? NULL : key->rows;
 	return true;
 }
@@ -432,15 +482,10 @@ next_leftover(KeyJoin *join)
 static void
 begin_matching(KeyJoin *join)
 {
-	if (!gather(join))
+	if (!next_batch(join))
 		join->phase = PHASE_DONE;
-	else if (join->batch.nkeys == 0)
-		join->phase = PHASE_LEFTOVERS;
 	else
-	{
-		send_keys(join);
-		join->phase = PHASE_MATCH;
-	}
+		join->phase = join->batch.nkeys == 0 ? PHASE_LEFTOVERS : PHASE_MATCH;
 	join->row = join->phase == PHASE_LEFTOVERS ? join->batch.first : NULL;
 }
 
@@ -506,6 +551,9 @@ start_over(KeyJoin *join)
 	join->phase = PHASE_GATHER;
 	join->limit = DV_KEY_JOIN_FIRST;
 	join->outer_ended = false;
+	join->ahead = false;
+	join->turn = 0;
+	join->round = 0;
 }
 
 /* Functions of the operator's hash family. */
@@ -569,6 +617,8 @@ beginKeyJoin(CustomScanState *node, EState *estate, int eflags)
 	prepare_operator(join, plan->equality);
 	join->batch.context = AllocSetContextCreate(estate->es_query_cxt, "dataverse_fdw key join",
 												ALLOCSET_DEFAULT_SIZES);
+	join->next.context = AllocSetContextCreate(estate->es_query_cxt, "dataverse_fdw key join",
+											   ALLOCSET_DEFAULT_SIZES);
 	start_over(join);
 }
 
@@ -599,6 +649,7 @@ endKeyJoin(CustomScanState *node)
 	ExecClearTuple(join->outer_slot);
 	ExecClearTuple(node->ss.ss_ScanTupleSlot);
 	MemoryContextDelete(join->batch.context);
+	MemoryContextDelete(join->next.context);
 	ExecEndNode(join->outer);
 	ExecEndNode((PlanState *) join->inner);
 }

@@ -279,15 +279,15 @@ typedef struct Effort
 	double sent; /* rows by the service */
 } Effort;
 
-/* Rows after which a batch is full: keys come at random. */
+/* Rows after which a batch is full, in half of work_mem: keys come at random. */
 static double
 batch_rows(const Path *outer, double distinct)
 {
-	double room = work_mem * 1024.0 / (outer->pathtarget->width + ROW_OVERHEAD);
+	double room = work_mem * 512.0 / (outer->pathtarget->width + ROW_OVERHEAD);
 	double rows = outer->rows;
 
-	if (distinct > DV_KEY_JOIN_KEYS)
-		rows = -distinct * log1p(-DV_KEY_JOIN_KEYS / distinct);
+	if (distinct > DV_KEY_JOIN_BATCH)
+		rows = -distinct * log1p(-DV_KEY_JOIN_BATCH / distinct);
 	return Max(1, Min(rows, room));
 }
 
@@ -302,7 +302,7 @@ estimate_effort(const Candidate *candidate, const Path *outer, const JoinKey *ke
 	Effort effort;
 
 	distinct = Min(Max(distinct, 1), rows);
-	per_batch = Min(distinct, DV_KEY_JOIN_KEYS);
+	per_batch = Min(distinct, DV_KEY_JOIN_BATCH);
 	effort.batches = ceil(rows / batch_rows(outer, distinct));
 	effort.keys = Min(Max(effort.batches * per_batch, distinct), rows);
 	effort.requests = Max(effort.batches, ceil(effort.keys / DV_KEY_JOIN_FIRST));
