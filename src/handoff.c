@@ -189,6 +189,10 @@ dv_handoff_pack_scan(const DvScanPlan *plan)
 	packed = lappend(packed, pack_int64(plan->limit));
 	packed = lappend(packed, pack_int(plan->exact_limit));
 	packed = lappend(packed, pack_int(plan->page_size));
+	packed = lappend(packed, pack_int(plan->partition));
+	packed = lappend(packed, pack_int(plan->dated));
+	packed = lappend(packed, pack_text(psprintf("%.17g", plan->rows)));
+	packed = lappend(packed, pack_text(psprintf("%.17g", plan->share)));
 	packed = lappend(packed, pack_int(plan->key_param));
 	Assert(equal(stringToNode(nodeToString(packed)), packed));
 	return packed;
@@ -209,6 +213,10 @@ dv_handoff_unpack_scan(List *packed)
 	plan->limit = read_int64(&reader);
 	plan->exact_limit = read_int(&reader) != 0;
 	plan->page_size = read_int(&reader);
+	plan->partition = read_int(&reader);
+	plan->dated = read_int(&reader) != 0;
+	plan->rows = strtod(read_text(&reader), NULL);
+	plan->share = strtod(read_text(&reader), NULL);
 	plan->key_param = read_int(&reader);
 	read_end(&reader);
 	Assert(equal(dv_handoff_pack_scan(plan), packed));

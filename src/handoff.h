@@ -36,6 +36,10 @@ typedef struct DvScanPlan
 								 * when exact_limit */
 	bool exact_limit; /* conditions EXACT and order sent: $top allowed */
 	int page_size;
+	int partition; /* attribute by whose ranges a large scan may be read; 0: not this one */
+	bool dated;    /* the first page brings it, and is the sample */
+	double rows;   /* that the service will send, about */
+	double share;  /* of the table's rows */
 	int key_param; /* n when a key join gives the values of $n, slot n - 1, run by
 								 * run; 0 for none */
 } DvScanPlan;

@@ -18,6 +18,11 @@
  * two pages are kept: rows repeated further apart can only come with a link
  * that goes back.
  *
+ * The rows of a range come by date, and each is checked to lie in it: ranges
+ * do not overlap, so that no two chains return a row twice as long as its date
+ * stays what it is.  The end of a range may be moved while it is read, to a
+ * second that has not been reached; the order then says where to stop.
+ *
  * Addresses too long for a GET travel as the only request of a batch, which
  * takes twice the length (sheet 1.7).
  */
@@ -95,6 +100,12 @@ struct DvChain
 	Sheet *current;
 	Sheet *ahead;
 	bool rewound;
+	bool held; /* asks for no further page */
+	bool left; /* has none */
+
+	DvSpan span;          /* what is left of a range */
+	int64 reached;        /* second of its last row */
+	const DvChain *first; /* whose last page's rows are left out, or NULL */
 
 	int sheets;      /* arrived so far */
 	int empty_pages; /* without a row, one after another */
@@ -211,7 +222,7 @@ dv_chain_ask(DvChain *chain)
 		chain->ahead = ask(chain, chain->piece->path);
 		chain->begun = true;
 	}
-	else if (chain->link != NULL)
+	else if (chain->link != NULL && !chain->held)
 	{
 		chain->ahead = ask(chain, chain->link);
 		pfree(chain->link);
@@ -327,6 +338,16 @@ follow(DvChain *chain, const char *link)
 	chain->link = MemoryContextStrdup(chain->context, link);
 }
 
+/* Ranges bring the date, if nothing else does. */
+static int
+nproperties(const DvChain *chain)
+{
+	const DvRequest *request = chain->request;
+
+	return chain->piece->ranged ? Max(request->nproperties, request->date + 1)
+								: request->nproperties;
+}
+
 static void
 open_sheet(DvChain *chain, Sheet *sheet)
 {
@@ -339,7 +360,7 @@ open_sheet(DvChain *chain, Sheet *sheet)
 		MemoryContextReset(sheet->reader);
 	before = MemoryContextSwitchTo(sheet->reader);
 	sheet->page = dv_page_open(sheet->body, sheet->len, PG_UTF8, false, chain->request->properties,
-							   chain->request->nproperties);
+							   nproperties(chain));
 	MemoryContextSwitchTo(before);
 }
 
@@ -391,7 +412,7 @@ check_link(DvChain *chain, Sheet *sheet)
 {
 	const char *next = dv_page_next(sheet->page);
 
-	if (next == NULL && sheet->next == NULL)
+	if (chain->left || (next == NULL && sheet->next == NULL))
 		return;
 	if (next != NULL && sheet->next != NULL && strcmp(next, sheet->next) == 0)
 		return;
@@ -402,9 +423,15 @@ check_link(DvChain *chain, Sheet *sheet)
 	follow(chain, next);
 }
 
-/*
- * The last row has been read.  A piece's only page stays, for a rewind.
- */
+static void
+let_go(DvChain *chain)
+{
+	dv_page_close(chain->current->page);
+	MemoryContextDelete(chain->current->context);
+	chain->current = NULL;
+}
+
+/* The last row has been read.  A piece's only page stays, for a rewind. */
 static void
 finish_page(DvChain *chain)
 {
@@ -415,11 +442,9 @@ finish_page(DvChain *chain)
 	if (chain->empty_pages > EMPTY_PAGES_MAX)
 		refuse_page(chain,
 					psprintf("%d pages without a row came one after another.", chain->empty_pages));
-	if (chain->sheets == 1 && !dv_chain_more(chain))
+	if (chain->sheets == 1 && !dv_chain_more(chain) && !chain->left)
 		return;
-	dv_page_close(sheet->page);
-	MemoryContextDelete(sheet->context);
-	chain->current = NULL;
+	let_go(chain);
 }
 
 /*
@@ -480,6 +505,111 @@ belongs(const DvPiece *piece, const DvField *fields)
 	return true;
 }
 
+/*
+ * Ranges.
+ */
+
+/* What becomes of a row of a range. */
+typedef enum Fate
+{
+	FATE_TAKE,
+	FATE_LEAVE, /* it was in the first page */
+	FATE_STOP   /* it belongs to somebody else, as do all after it */
+} Fate;
+
+/* The row's second, which must lie in the range and not before the last row's. */
+static int64
+check_second(DvChain *chain, const DvField *field)
+{
+	const DvSpan *span = &chain->piece->span;
+	int64 second;
+
+	if (field->kind != DV_FIELD_STRING || !dv_span_second(field->text, field->len, &second))
+		refuse_page(chain, "A row of a range of dates has none that can be read.");
+	if (second < chain->reached)
+		refuse_page(chain, "The rows of a range of dates did not come in the order asked for.");
+	if ((span->has_from && second < span->from) || (span->has_to && second >= span->to))
+		refuse_page(chain, psprintf("A row of %.*s is not within the range of dates asked for.",
+									field->len, field->text));
+	chain->reached = second;
+	return second;
+}
+
+static Fate
+decide_fate(DvChain *chain, const DvField *fields)
+{
+	const DvRequest *request = chain->request;
+	const DvField *id = &fields[request->id];
+	pg_uuid_t uuid;
+
+	if (!chain->piece->ranged)
+		return FATE_TAKE;
+	if (chain->span.nulls)
+	{
+		if (fields[request->date].kind != DV_FIELD_ABSENT)
+			refuse_page(chain, "A row that should have no date has one.");
+	}
+	else
+	{
+		int64 second = check_second(chain, &fields[request->date]);
+
+		if (chain->span.has_to && second >= chain->span.to)
+			return FATE_STOP;
+	}
+	if (chain->first != NULL && id->kind == DV_FIELD_STRING &&
+		dv_convert_guid(id->text, id->len, uuid.data) &&
+		idset_lookup(chain->first->ids, uuid) != NULL)
+		return FATE_LEAVE;
+	return FATE_TAKE;
+}
+
+void
+dv_chain_hold(DvChain *chain, bool held)
+{
+	chain->held = held;
+}
+
+void
+dv_chain_leave(DvChain *chain)
+{
+	if (chain->ahead != NULL)
+		MemoryContextDelete(chain->ahead->context);
+	chain->ahead = NULL;
+	if (chain->link != NULL)
+		pfree(chain->link);
+	chain->link = NULL;
+	chain->left = true;
+}
+
+void
+dv_chain_leave_out(DvChain *chain, const DvChain *first)
+{
+	chain->first = first;
+}
+
+const char *
+dv_chain_body(const DvChain *chain, size_t *len)
+{
+	if (chain->current == NULL)
+		return NULL;
+	*len = chain->current->len;
+	return chain->current->body;
+}
+
+const DvSpan *
+dv_chain_span(const DvChain *chain)
+{
+	return &chain->span;
+}
+
+void
+dv_chain_shorten(DvChain *chain, int64 to)
+{
+	Assert(!chain->span.has_to || to <= chain->span.to);
+	chain->span.has_to = true;
+	chain->span.to = to;
+}
+
 /* One row of the current page; false at its end. */
 static bool
 read_row(DvChain *chain, DvField *fields)
@@ -499,6 +629,7 @@ bool
 dv_chain_row(DvChain *chain, DvField *fields)
 {
 	const DvRequest *request = chain->request;
+	Fate fate;
 
 	while (read_row(chain, fields))
 	{
@@ -506,8 +637,17 @@ dv_chain_row(DvChain *chain, DvField *fields)
 			chain->counters->rows++;
 		if (!belongs(chain->piece, fields))
 			continue;
+		fate = decide_fate(chain, fields);
+		if (fate == FATE_STOP)
+		{
+			dv_chain_leave(chain);
+			let_go(chain);
+			return false;
+		}
 		if (request->table->table_type == DV_TABLE_STANDARD && request->id >= 0)
 			check_id(chain, &fields[request->id]);
+		if (fate == FATE_LEAVE)
+			continue;
 		return true;
 	}
 	finish_page(chain);
@@ -536,6 +676,8 @@ dv_chain_open(const DvChainSpec *spec, const DvPiece *piece)
 	chain->counters = spec->counters;
 	chain->appetite = spec->appetite;
 	chain->piece = piece;
+	chain->span = piece->span;
+	chain->reached = PG_INT64_MIN;
 	chain->context = CurrentMemoryContext;
 	chain->ids = idset_create(CurrentMemoryContext, 128, NULL);
 	chain->ids_before = idset_create(CurrentMemoryContext, 128, NULL);

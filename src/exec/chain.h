@@ -54,6 +54,22 @@ extern bool dv_chain_more(const DvChain *chain);
 extern bool dv_chain_worthwhile(const DvRequest *request, const DvAppetite *appetite);
 
 /*
+ * For scans that may go over to ranges.  A chain that is held asks for no
+ * further page; one that is left has none.  A row that was in the last page of
+ * "first", a chain that has been left, is left out of one that is told so.
+ */
+extern void dv_chain_hold(DvChain *chain, bool held);
+extern void dv_chain_leave(DvChain *chain);
+extern void dv_chain_leave_out(DvChain *chain, const DvChain *first);
+
+/* The current page as it came; NULL when there is none. */
+extern const char *dv_chain_body(const DvChain *chain, size_t *len);
+
+/* The span of a range that is being read; its end may be moved towards what has not been read. */
+extern const DvSpan *dv_chain_span(const DvChain *chain);
+extern void dv_chain_shorten(DvChain *chain, int64 to);
+
+/*
  * Makes the page that was asked for the current one, and asks for the one after
  * it if that is worthwhile.  Throws what went wrong.
  */

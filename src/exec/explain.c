@@ -100,8 +100,10 @@ dataverseExplainForeignScan(ForeignScanState *node, ExplainState *es)
 	dv_scan_report(node, &report);
 	if (es->verbose)
 		show_request(&report, es);
-	if (es->analyze)
-		show_counters(&report.counters, es);
+	if (!es->analyze)
+		return;
+	show_counter("Remote Ranges", NULL, report.ranges, false, es);
+	show_counters(&report.counters, es);
 }
 
 /* "upsert by key accountnumber", and how it treats rows that are there. */

@@ -14,6 +14,11 @@
  * Rows come page by page, the page that arrived first first; where the pieces
  * stand in an order, a piece's pages are read when all before it have been.
  *
+ * A scan that may be read in ranges begins with its first page, after which
+ * nothing is asked for until the sweep has decided.  It is asked when a tenth of
+ * the page has been taken, so that who wants just a few rows pays no more than
+ * for any other scan.  Ranges then take the place of the pages that follow.
+ *
  * Under a LIMIT that the scan knows of, one chain runs at a time, as long as it
  * takes: what a second one brought might be for nothing.
  */
@@ -36,6 +41,9 @@
 /* Bytes of pages waiting to be read that are held rather than speed being gained. */
 #define BODIES_MAX (32 * 1024 * 1024)
 
+/* Part of the first page after which the rest is taken to be wanted. */
+#define WANTED_PART 10
+
 typedef struct Lane
 {
 	MemoryContext context;
@@ -52,6 +60,10 @@ struct DvLanes
 	List *lanes;     /* Lane *: begun, in the order in which their pages were asked for */
 	Lane *reading;   /* one of them, or NULL */
 	Lane *only;      /* has held all rows in one page, and is kept for a rewind */
+	DvSweep *sweep;  /* or NULL */
+	bool learning;   /* the sweep has not decided yet */
+	int taken;       /* rows since it was asked */
+	Lane *first;     /* has read the first page, which ranges leave out; or NULL */
 	DvLanes *next;   /* asks where this leaves room */
 	DvLanes *before; /* that one's other end */
 	uint32 turn;
@@ -69,6 +81,12 @@ outstanding(const DvLanes *lanes)
 
 	foreach (lc, lanes->lanes)
 		n += dv_chain_call(((Lane *) lfirst(lc))->chain) != NULL;
+	if (lanes->learning)
+	{
+		DvCall *calls[DV_SWEEP_CALLS];
+
+		n += dv_sweep_calls(lanes->sweep, calls);
+	}
 	return n;
 }
 
@@ -113,10 +131,14 @@ begin_piece(DvLanes *lanes)
 		AllocSetContextCreate(lanes->context, "dataverse_fdw lane", ALLOCSET_SMALL_SIZES);
 	MemoryContextSwitchTo(lane->context);
 	lane->chain = dv_chain_open(&lanes->chains, linitial(lanes->queue));
+	if (lanes->first != NULL)
+		dv_chain_leave_out(lane->chain, lanes->first->chain);
 	MemoryContextSwitchTo(lanes->context);
 	lanes->queue = list_delete_first(lanes->queue);
 	lanes->lanes = lappend(lanes->lanes, lane);
 	MemoryContextSwitchTo(before);
+	/* A sweep's first page is followed by what the sweep decides. */
+	dv_chain_hold(lane->chain, lanes->sweep != NULL && lanes->first == NULL);
 	dv_chain_ask(lane->chain);
 }
 
@@ -150,6 +172,63 @@ fill(DvLanes *lanes, bool idle)
 		fill(lanes->next, false);
 }
 
+/*
+ * Ranges.
+ */
+
+/* The lane's page has been begun: something to be learnt, or to be shared? */
+static void
+consider_page(DvLanes *lanes, Lane *lane)
+{
+	List *pieces;
+	int idle;
+
+	if (lanes->sweep == NULL)
+		return;
+	if (!dv_chain_more(lane->chain))
+	{
+		dv_chain_hold(lane->chain, false);
+		return;
+	}
+	if (lanes->first == NULL && !lanes->learning)
+	{
+		if (lanes->appetite.sheets > 1)
+			return;
+		lanes->learning = true;
+		dv_sweep_begin(lanes->sweep);
+		return;
+	}
+	idle = lanes->queue == NIL ? room(lanes) : 0;
+	if (lanes->first == NULL || idle < 1)
+		return;
+	pieces = dv_sweep_split(lanes->sweep, lane->chain, idle);
+	if (pieces != NIL)
+		lanes->queue = pieces;
+}
+
+/* Has the sweep decided?  Only the first chain is there until it has. */
+static void
+learn(DvLanes *lanes)
+{
+	Lane *lane = linitial(lanes->lanes);
+
+	if (!dv_sweep_look(lanes->sweep, lane->chain))
+		return;
+	lanes->learning = false;
+	lanes->queue = dv_sweep_pieces(lanes->sweep, width(lanes));
+	dv_chain_hold(lane->chain, false);
+	if (lanes->queue == NIL)
+	{
+		dv_chain_ask(lane->chain);
+		return;
+	}
+	lanes->first = lane;
+	dv_chain_leave(lane->chain);
+	if (lane != lanes->reading)
+		lanes->lanes = list_delete_ptr(lanes->lanes, lane);
+	fill(lanes, false);
+}
+
 void
 dv_lanes_start(DvLanes *lanes)
 {
@@ -170,9 +249,10 @@ arrived(DvLanes *lanes)
 	foreach (lc, lanes->lanes)
 	{
 		Lane *lane = lfirst(lc);
-		bool done = dv_call_poll(dv_chain_call(lane->chain));
+		DvCall *call = dv_chain_call(lane->chain);
 
-		if (done && found == NULL && (!lanes->ordered || foreach_current_index(lc) == 0))
+		if (call != NULL && dv_call_poll(call) && found == NULL &&
+			(!lanes->ordered || foreach_current_index(lc) == 0))
 			found = lane;
 	}
 	return found;
@@ -195,7 +275,9 @@ finish_page(DvLanes *lanes)
 	lanes->reading = NULL;
 	if (dv_chain_more(lane->chain))
 		return;
-	if (lanes->appetite.sheets == 1 && lanes->queue == NIL && list_length(lanes->lanes) == 1)
+	if (lane == lanes->first)
+		lanes->lanes = list_delete_ptr(lanes->lanes, lane);
+	else if (lanes->appetite.sheets == 1 && lanes->queue == NIL && list_length(lanes->lanes) == 1)
 	{
 		lanes->lanes = list_delete_ptr(lanes->lanes, lane);
 		lanes->only = lane;
@@ -210,6 +292,8 @@ begin_page(DvLanes *lanes)
 {
 	Lane *lane;
 
+	if (lanes->learning)
+		learn(lanes);
 	fill(lanes, true);
 	if (lanes->lanes == NIL)
 		return DV_LANES_END;
@@ -225,6 +309,7 @@ begin_page(DvLanes *lanes)
 		lanes->lanes = lappend(list_delete_ptr(lanes->lanes, lane), lane);
 		MemoryContextSwitchTo(before);
 	}
+	consider_page(lanes, lane);
 	fill(lanes, false);
 	return DV_LANES_ROW;
 }
@@ -235,6 +320,11 @@ give_turn(DvLanes *lanes)
 {
 	DvCall *call;
 
+	if (lanes->learning && ++lanes->taken >= lanes->chains.request->page_size / WANTED_PART)
+	{
+		lanes->taken = 0;
+		learn(lanes);
+	}
 	if (++lanes->turn % ROWS_PER_POLL != 0)
 		return;
 	CHECK_FOR_INTERRUPTS();
@@ -270,6 +360,8 @@ dv_lanes_calls(const DvLanes *lanes, DvCall **calls)
 	const ListCell *lc;
 	int n = 0;
 
+	if (lanes->learning)
+		n = dv_sweep_calls(lanes->sweep, calls);
 	foreach (lc, lanes->lanes)
 	{
 		DvCall *call = dv_chain_call(((Lane *) lfirst(lc))->chain);
@@ -299,6 +391,8 @@ dv_lanes_rewind(DvLanes *lanes)
 {
 	MemoryContext before;
 
+	if (lanes->first != NULL)
+		return false;
 	if (lanes->reading != NULL)
 		return lanes->appetite.sheets == 1 && lanes->queue == NIL &&
 			   list_length(lanes->lanes) == 1 && dv_chain_rewind(lanes->reading->chain);
@@ -342,6 +436,7 @@ dv_lanes_open(const DvLanesSpec *spec, List *pieces)
 	lanes->chains.appetite = &lanes->appetite;
 	lanes->appetite.page_size = spec->request->first_page;
 	lanes->ordered = spec->ordered;
+	lanes->sweep = spec->sweep;
 	lanes->queue = list_copy(pieces);
 	return lanes;
 }

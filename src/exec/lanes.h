@@ -12,6 +12,7 @@
 #define DV_EXEC_LANES_H
 
 #include "exec/request.h"
+#include "exec/sweep.h"
 #include "odata/page.h"
 #include "remote/service.h"
 
@@ -22,7 +23,8 @@ typedef struct DvLanesSpec
 	DvService *service;
 	const DvRequest *request;
 	DvCounters *counters;
-	bool ordered; /* rows of a piece come after all those of the pieces before it */
+	DvSweep *sweep; /* of the only piece, which may be read in ranges; or NULL */
+	bool ordered;   /* rows of a piece come after all those of the pieces before it */
 } DvLanesSpec;
 
 typedef enum DvLanesState
@@ -33,7 +35,7 @@ typedef enum DvLanesState
 } DvLanesState;
 
 /* Calls that there may be to wait for. */
-#define DV_LANES_CALLS 64
+#define DV_LANES_CALLS (52 + DV_SWEEP_CALLS + 1)
 
 /* Nothing is asked yet.  Lives in the current context; deleting that context ends it. */
 extern DvLanes *dv_lanes_open(const DvLanesSpec *spec, List *pieces);

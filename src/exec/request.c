@@ -196,6 +196,26 @@ size_pages(DvRequest *request)
 		request->first_page = (int) Min(Max(plan->limit, 1), request->page_size);
 }
 
+/*
+ * The partition column comes with the first page where that is wanted, and else
+ * in a place of its own behind the others, which only ranges' pages fill.
+ */
+static void
+place_partition(DvRequest *request)
+{
+	const DvScanPlan *plan = request->plan;
+
+	request->date = -1;
+	if (plan->partition == 0)
+		return;
+	request->partition = dv_table_column(request->table, plan->partition);
+	if (request->partition == NULL)
+		elog(ERROR, "foreign table \"%s\" has no column %d", request->table->name, plan->partition);
+	request->date = add_property(request, request->partition->property);
+	if (!plan->dated && request->date == request->nproperties - 1)
+		request->nproperties--;
+}
+
 DvRequest *
 dv_request_prepare(const DvScanPlan *plan, const DvTable *table, const char *root,
 				   const char *const *column_properties)
@@ -212,6 +232,7 @@ dv_request_prepare(const DvScanPlan *plan, const DvTable *table, const char *roo
 		request->properties[i] = column_properties[i];
 	request->id = table->primary_id != NULL ? add_property(request, table->primary_id) : -1;
 	add_list_properties(request, plan->filter);
+	place_partition(request);
 	name_columns(request);
 	request->orderby = order_text(plan->sortkeys);
 	if (plan->sortkeys != NIL)
@@ -538,4 +559,82 @@ dv_request_pieces(const DvRequest *request, const DvValue *const *values, int nv
 	else
 		cut_filter(&cut, filter);
 	return cut.pieces;
+}
+
+/*
+ * Ranges.
+ */
+
+/* One query, unless it is too long. */
+static char *
+path_if_short(const Cut *cut, const DvFilter *filter)
+{
+	char *path = path_text(cut, filter);
+
+	if (counts_fit((DvFilter *) filter) &&
+		strlen(cut->request->root) + 1 + strlen(path) + COOKIE_ROOM <= DV_URL_MAX)
+		return path;
+	pfree(path);
+	return NULL;
+}
+
+static bool
+and_span(const DvRequest *request, const DvValue *const *values, int nvalues, const DvSpan *span,
+		 DvFilter **filter)
+{
+	const DvColumn *column = request->partition;
+	DvFilter *bounds = dv_span_condition(span, column->property, column->logical, column->type);
+
+	*filter = request->plan->filter == NULL
+				  ? NULL
+				  : dv_filter_bind(request->plan->filter, values, nvalues);
+	if (bounds != NULL)
+		*filter = *filter == NULL ? bounds : dv_filter_and(*filter, bounds);
+	return *filter == NULL || (*filter)->kind != DV_FILTER_FALSE;
+}
+
+DvPiece *
+dv_request_range(const DvRequest *request, const DvValue *const *values, int nvalues,
+				 const DvSpan *span)
+{
+	const char *date = request->partition->property;
+	DvRequest dated = *request;
+	Cut cut = {&dated};
+	DvPiece *piece = palloc0(sizeof(DvPiece));
+	DvFilter *filter;
+
+	if (!and_span(request, values, nvalues, span, &filter))
+		return NULL;
+	if (!in_list(request->select, date, strlen(date)))
+		dated.select = psprintf("%s,%s", request->select, date);
+	cut.orderby = span->nulls ? NULL : psprintf("%s,%s", date, request->table->primary_id);
+	piece->path = path_if_short(&cut, filter);
+	piece->ranged = true;
+	piece->span = *span;
+	return piece->path == NULL ? NULL : piece;
+}
+
+char *
+dv_request_dates(const DvRequest *request, const DvValue *const *values, int nvalues, bool latest)
+{
+	const DvColumn *column = request->partition;
+	const DvSpan whole = {0};
+	DvRequest dates = *request;
+	Cut cut = {&dates};
+	DvFilter *filter;
+
+	if (!and_span(request, values, nvalues, &whole, &filter))
+		return NULL;
+	if (!column->notnull)
+	{
+		DvFilter *test =
+			dv_filter_leaf(DV_OP_NOT_NULL, column->property, column->logical, column->type, -1);
+
+		filter = filter == NULL ? test : dv_filter_and(filter, test);
+	}
+	dates.select = column->property;
+	dates.top = latest ? 1 : -1;
+	if (latest)
+		cut.orderby = psprintf("%s desc", column->property);
+	return path_if_short(&cut, filter);
 }

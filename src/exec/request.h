@@ -6,6 +6,7 @@
 #define DV_EXEC_REQUEST_H
 
 #include "handoff.h"
+#include "odata/span.h"
 #include "remote/options.h"
 
 /* A row belongs to a piece when its own text is one of these items. */
@@ -24,6 +25,8 @@ typedef struct DvPiece
 	int nchecks;
 	DvPieceCheck *checks;
 	bool later; /* all its rows come after those of the piece before it */
+	bool ranged;
+	DvSpan span; /* of a range: the seconds of its rows, which come in their order */
 } DvPiece;
 
 /* What stays the same for all runs of a scan. */
@@ -43,6 +46,10 @@ typedef struct DvRequest
 	int page_size;
 	int first_page;    /* size of the first page: a LIMIT may want fewer */
 	char *annotations; /* those needed, comma separated; NULL for none */
+
+	/* for ranges */
+	const DvColumn *partition; /* by whose ranges the scan may be read, or NULL */
+	int date;                  /* its place; nproperties when only the ranges' pages bring it */
 } DvRequest;
 
 /* column_properties: as many as plan->attnums.  Current context. */
@@ -60,6 +67,22 @@ extern char *dv_request_prefer(const DvRequest *request, int page_size);
  */
 extern List *dv_request_pieces(const DvRequest *request, const DvValue *const *values, int nvalues,
 							   char **filter);
+
+/*
+ * The piece that holds the rows of a span, with a place more than nproperties
+ * among the fields if the date is there; NULL when the request would be too
+ * long or when there can be no rows.  The values are those of dv_request_pieces,
+ * which gave just one piece.
+ */
+extern DvPiece *dv_request_range(const DvRequest *request, const DvValue *const *values,
+								 int nvalues, const DvSpan *span);
+
+/*
+ * The address of the partition column's dates alone, as they come, or only the
+ * latest; NULL as above.
+ */
+extern char *dv_request_dates(const DvRequest *request, const DvValue *const *values, int nvalues,
+							  bool latest);
 
 /* Do the rows of the pieces, one piece after the other, stand in the plan's order? */
 extern bool dv_request_in_order(const List *pieces);

@@ -46,6 +46,7 @@ typedef struct Run
 	MemoryContext context; /* all of it */
 	DvValue **values;
 	DvLanes *lanes; /* NULL: no row can satisfy the condition */
+	DvSweep *sweep; /* or NULL */
 	int npieces;
 	bool unordered;         /* the plan relies on an order in which the pieces do not come */
 	Tuplesortstate *sort;   /* while and after these are sorted, or NULL */
@@ -130,7 +131,7 @@ dataverseBeginForeignScan(ForeignScanState *node, int eflags)
 	prepare_columns(scan);
 	scan->request = dv_request_prepare(scan->plan, scan->table, server->root,
 									   dv_convert_properties(scan->convert));
-	scan->fields = palloc0(sizeof(DvField) * Max(scan->request->nproperties, 1));
+	scan->fields = palloc0(sizeof(DvField) * (scan->request->nproperties + 1));
 	scan->operands = dv_operand_prepare(&node->ss.ps, scan->table, plan->fdw_exprs,
 										list_make1(scan->plan->filter));
 	if (scan->plan->key_param > 0)
@@ -227,6 +228,19 @@ end_runs(DvScan *scan)
 	scan->run = NULL;
 }
 
+/* Ranges take the place of a query's pages, not of a list's pieces. */
+static DvSweep *
+make_sweep(DvScan *scan, const Run *run, List *pieces)
+{
+	DvSweepSpec spec = {scan->service, scan->request, (const DvValue *const *) run->values,
+						scan->operands->n, &scan->counters};
+
+	if (scan->request->partition == NULL || list_length(pieces) != 1 ||
+		((DvPiece *) linitial(pieces))->nchecks > 0)
+		return NULL;
+	return dv_sweep_open(&spec);
+}
+
 /* A run with the present values, which asks nothing yet; NULL when the last one did for it. */
 static Run *
 make_run(DvScan *scan, ForeignScanState *node, bool rewind)
@@ -255,6 +269,7 @@ make_run(DvScan *scan, ForeignScanState *node, bool rewind)
 	{
 		/* What functions and triggers read must hold what the statement that calls them wrote. */
 		dv_bulk_flush_before_read(scan->table->serverid, node->ss.ps.state);
+		spec.sweep = run->sweep = make_sweep(scan, run, pieces);
 		run->lanes = dv_lanes_open(&spec, pieces);
 	}
 	MemoryContextSwitchTo(before);
@@ -593,4 +608,6 @@ dv_scan_report(ForeignScanState *node, DvScanReport *report)
 	report->pieces = list_length(pieces);
 	report->request = first_request(scan, values, pieces);
 	report->counters = scan->counters;
+	if (scan->run != NULL && scan->run->sweep != NULL)
+		report->ranges = dv_sweep_ranges(scan->run->sweep);
 }

@@ -9,7 +9,7 @@
 #ifndef DV_ODATA_SPAN_H
 #define DV_ODATA_SPAN_H
 
-#include "odata/base.h"
+#include "odata/filter.h"
 
 typedef struct DvSpan
 {
@@ -36,5 +36,15 @@ extern int dv_span_cuts(const DvSpan *span, int64 *sample, int n, int pieces, bo
 
 /* The ith of the n + 1 spans that n cuts make of one. */
 extern DvSpan dv_span_piece(const DvSpan *span, const int64 *cuts, int n, int i);
+
+/* The condition of a span on this column, its bounds in place; NULL for the whole. */
+extern DvFilter *dv_span_condition(const DvSpan *span, const char *property, const char *logical,
+								   DvType type);
+
+/*
+ * The second in which a moment of the service lies, "2024-01-31T08:00:00Z" with
+ * or without a fraction; false for any other text.
+ */
+extern bool dv_span_second(const char *text, int len, int64 *second);
 
 #endif /* DV_ODATA_SPAN_H */

@@ -239,7 +239,8 @@ estimate_rows(PlannerInfo *root, RelOptInfo *rel, DvRel *dvrel)
 	double counted = -1;
 
 	/* -1: never analyzed */
-	if (rel->tuples < 0 || (rel->tuples == 0 && rel->pages == 0))
+	dvrel->counted = rel->tuples > 0 || (rel->tuples == 0 && rel->pages > 0);
+	if (!dvrel->counted)
 		rel->tuples = DEFAULT_ROWS;
 
 	dvrel->single_row = names_one_row(dvrel);

@@ -15,6 +15,7 @@ typedef struct DvRel
 	List *clauses;      /* DvRelClause *, one per restriction, in order */
 	bool all_exact;     /* every restriction is sent and needs no recheck */
 	double remote_rows; /* rows the service will send for the restrictions */
+	bool counted;       /* the table's size is known, not assumed */
 	bool single_row;    /* the restrictions name one row by id or key */
 } DvRel;
 

@@ -36,6 +36,9 @@
 /* $top and one page hold at most this many rows (sheet 2.5). */
 #define TOP_MAX 5000
 
+/* Scans that are expected to be longer may be read in ranges. */
+#define PAGES_READ_SERIALLY 3
+
 void
 dataverseGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
 {
@@ -448,6 +451,45 @@ limit_above(PlannerInfo *root, RelOptInfo *rel, Path *path)
 	return (int64) root->limit_tuples;
 }
 
+/*
+ * The column by whose ranges this scan may be read side by side, or NULL: only
+ * a scan of many pages whose rows are all wanted, in no order.  The ranges of
+ * a date that the statement itself may move are none.
+ */
+static const DvColumn *
+ranges_column(PlannerInfo *root, RelOptInfo *rel, const ForeignPath *path)
+{
+	const DvRel *dvrel = rel->fdw_private;
+	const DvTable *table = dvrel->table;
+
+	if (!IS_SIMPLE_REL(rel) || table->table_type != DV_TABLE_STANDARD ||
+		table->primary_id == NULL || table->settings.concurrency < 2 ||
+		path->path.pathkeys != NIL || path->path.param_info != NULL || path->fdw_private != NIL ||
+		root->tuple_fraction > 0 ||
+		dvrel->remote_rows <= PAGES_READ_SERIALLY * table->settings.fetch_size ||
+		(table->partition != NULL && bms_is_member(rel->relid, root->all_result_relids)))
+		return NULL;
+	return dv_table_partition(table);
+}
+
+/*
+ * A table known to be large gives the dates with its first page; else they are
+ * asked for when it has turned out to be large.
+ */
+static void
+plan_ranges(PlannerInfo *root, RelOptInfo *rel, const ForeignPath *path, DvScanPlan *plan)
+{
+	const DvRel *dvrel = rel->fdw_private;
+	const DvColumn *column = ranges_column(root, rel, path);
+
+	plan->rows = dvrel->remote_rows;
+	plan->share = Min(1.0, dvrel->remote_rows / Max(rel->tuples, 1));
+	if (column == NULL)
+		return;
+	plan->partition = column->attnum;
+	plan->dated = dvrel->counted || list_member_int(plan->attnums, column->attnum);
+}
+
 static List *
 sort_keys(const DvRel *dvrel, RelOptInfo *rel, List *pathkeys)
 {
@@ -505,6 +547,7 @@ dataverseGetForeignPlan(PlannerInfo *root, RelOptInfo *rel, Oid foreigntableid,
 	plan.exact_limit = plan.limit > 0 && plan.limit <= TOP_MAX && conditions.all_exact &&
 					   dvrel->table->table_type == DV_TABLE_STANDARD;
 	plan.page_size = dvrel->table->settings.fetch_size;
+	plan_ranges(root, rel, best_path, &plan);
 
 	return make_foreignscan(tlist, conditions.local, rel->relid, conditions.operands,
 							dv_handoff_pack_scan(&plan), NIL, conditions.recheck, outer_plan);

@@ -287,18 +287,107 @@ estimate(Oid userid, const DvTable *table, const char *path, AnswerReader read)
 	return rows;
 }
 
-double
-dv_estimate_table(Oid userid, const DvTable *table)
+static char *
+total_path(const DvTable *table)
 {
 	StringInfoData path;
 
-	if (table->table_type != DV_TABLE_STANDARD)
-		return -1;
 	initStringInfo(&path);
 	appendStringInfoString(&path, "RetrieveTotalRecordCount(EntityNames=@p1)?@p1=%5B%22");
 	dv_url_escape(&path, table->table_name, strlen(table->table_name), NULL);
 	appendStringInfoString(&path, "%22%5D");
-	return estimate(userid, table, path.data, read_total);
+	return path.data;
+}
+
+double
+dv_estimate_table(Oid userid, const DvTable *table)
+{
+	if (table->table_type != DV_TABLE_STANDARD)
+		return -1;
+	return estimate(userid, table, total_path(table), read_total);
+}
+
+/*
+ * Beside other requests.  Nothing is caught: what the caller's own requests
+ * would throw as well may be thrown here.
+ */
+
+struct DvEstimate
+{
+	DvService *service;
+	DvService *copy;
+	Question question;
+	DvCall *call;
+};
+
+bool
+dv_estimate_remembered(DvService *service, const DvTable *table, double *rows)
+{
+	Question question;
+
+	make_question(&question, service->user->umid, service->server->root, total_path(table));
+	return recall(&question, rows);
+}
+
+DvEstimate *
+dv_estimate_ask(DvService *service, const DvTable *table)
+{
+	DvEstimate *estimate = palloc0(sizeof(DvEstimate));
+	DvCallSpec spec = {.method = "GET", .path = total_path(table), .repeat = DV_REPEAT_SAFE};
+
+	if (table->table_type != DV_TABLE_STANDARD || service->throttled_until > GetCurrentTimestamp())
+		return NULL;
+	estimate->service = service;
+	estimate->copy = hurried(service);
+	estimate->copy->requests = 0;
+	estimate->copy->retries = 0;
+	estimate->copy->bytes_in = 0;
+	estimate->copy->bytes_out = 0;
+	make_question(&estimate->question, service->user->umid, service->server->root, spec.path);
+	estimate->call = dv_call_start(estimate->copy, &spec);
+	return estimate;
+}
+
+DvCall *
+dv_estimate_call(const DvEstimate *estimate)
+{
+	return estimate->call;
+}
+
+/* Of the copy's totals only its own request: other calls went on meanwhile. */
+static void
+add_totals(DvEstimate *estimate)
+{
+	DvService *service = estimate->service;
+	const DvService *copy = estimate->copy;
+
+	service->requests += copy->requests;
+	service->retries += copy->retries;
+	service->bytes_in += copy->bytes_in;
+	service->bytes_out += copy->bytes_out;
+	service->throttled_until = Max(service->throttled_until, copy->throttled_until);
+}
+
+double
+dv_estimate_take(DvEstimate *estimate)
+{
+	const DvError *error = dv_call_error(estimate->call);
+	double rows = -1;
+
+	if (error->kind != DV_ERROR_NONE)
+		elog(DEBUG1, "no estimate from server \"%s\": %s", estimate->service->server->name,
+			 error->message);
+	else
+	{
+		size_t len;
+		const char *body = dv_call_body(estimate->call, &len);
+
+		rows = read_total(body, len);
+	}
+	add_totals(estimate);
+	remember(&estimate->question, rows);
+	dv_call_release(estimate->call);
+	return rows;
 }
 
 double

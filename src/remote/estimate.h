@@ -26,4 +26,17 @@ extern double dv_estimate_filter(Oid userid, const DvTable *table, const char *f
 
 #define DV_ESTIMATE_SECONDS 60
 
+/*
+ * dv_estimate_table for somebody who has other things to wait for.  False when
+ * it is not remembered: then dv_estimate_ask starts the request, NULL when that
+ * is not wanted at the moment, and dv_estimate_take has its answer when it is
+ * done, and releases it.
+ */
+typedef struct DvEstimate DvEstimate;
+
+extern bool dv_estimate_remembered(DvService *service, const DvTable *table, double *rows);
+extern DvEstimate *dv_estimate_ask(DvService *service, const DvTable *table);
+extern DvCall *dv_estimate_call(const DvEstimate *estimate);
+extern double dv_estimate_take(DvEstimate *estimate);
+
 #endif /* DV_REMOTE_ESTIMATE_H */
