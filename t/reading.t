@@ -1,5 +1,6 @@
 # reading.t: which requests a read makes, that every row comes just once and
-# every value as it is, and what is said when pages do not add up.
+# every value as it is, and what is said when pages do not add up.  One chain of
+# pages at a time: what several do side by side is the topic of lanes.t.
 use strict;
 use warnings;
 use utf8;
@@ -13,7 +14,7 @@ use JSON::PP ();
 binmode $_, ':encoding(UTF-8)' for Test::More->builder->output, Test::More->builder->failure_output;
 
 my $rows = 1000;
-my $t = DataverseTest->new(rows => $rows, server_options => { fetch_size => 300 });
+my $t = DataverseTest->new(rows => $rows, server_options => { fetch_size => 300, concurrency => 1 });
 
 # The read requests since the last reset: their query options, decoded, without the address.
 sub sent
@@ -191,7 +192,7 @@ reads('EXPLAIN (COSTS off) SELECT name FROM crm.account', 'Foreign Scan on accou
 # --- every type, at its limits
 
 undef $t;
-$t = DataverseTest->new(rows => 0, seed => 'none');
+$t = DataverseTest->new(rows => 0, seed => 'none', server_options => { concurrency => 1 });
 
 my $token;
 
