@@ -20,10 +20,10 @@
  * The first batch is one request's worth, for a LIMIT above; the following
  * ones grow.  No order is kept.
  *
- * From the second batch on the wire is not left idle: when all of a batch's
- * pages are here or on their way, the next batch is gathered and asked for
- * before this one has been read.  So two batches may wait at a time, each within
- * half of what the join may hold.
+ * From the second batch on the wire is not left idle: the next batch is
+ * gathered as soon as this one has been asked for, and the foreign scan asks
+ * for it when all of this one's pages are here or on their way.  So two batches
+ * may wait at a time, each within half of what the join may hold.
  *
  * The children are ordinary nodes, so rescans, parameters and EvalPlanQual
  * work as in any join.
@@ -52,9 +52,6 @@
 
 /* How much larger the next batch is. */
 #define BATCH_GROWTH 4
-
-/* Foreign rows between two looks whether the wire is idle. */
-#define ROWS_PER_LOOK 64
 
 typedef struct OuterRow
 {
@@ -122,7 +119,6 @@ typedef struct KeyJoin
 	Batch batch;
 	Batch next; /* gathered ahead, its keys given to the scan, when "ahead" */
 	bool ahead;
-	uint32 turn;
 	uint64 round;  /* batches since the join started over */
 	OuterRow *row; /* to be looked at next: match or leftover */
 	TupleTableSlot *outer_slot;
@@ -356,9 +352,9 @@ keys_of(KeyJoin *join, Batch *batch)
 static void
 gather_ahead(KeyJoin *join)
 {
-	if (join->round < 2 || join->ahead || join->outer_ended || join->turn++ % ROWS_PER_LOOK != 0 ||
-		!dv_scan_idle(join->inner))
+	if (join->round < 2 || join->ahead || join->outer_ended)
 		return;
+	dv_scan_start(join->inner);
 	join->ahead = gather(join, &join->next);
 	if (join->next.nkeys > 0)
 		dv_scan_give_next_keys(join->inner, keys_of(join, &join->next));
@@ -552,7 +548,6 @@ start_over(KeyJoin *join)
 	join->limit = DV_KEY_JOIN_FIRST;
 	join->outer_ended = false;
 	join->ahead = false;
-	join->turn = 0;
 	join->round = 0;
 }
 

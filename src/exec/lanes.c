@@ -176,6 +176,15 @@ fill(DvLanes *lanes, bool idle)
  * Ranges.
  */
 
+/* No ranges: the pages follow one another. */
+static void
+go_on(DvLanes *lanes, Lane *lane)
+{
+	lanes->sweep = NULL;
+	dv_chain_hold(lane->chain, false);
+	dv_chain_ask(lane->chain);
+}
+
 /* The lane's page has been begun: something to be learnt, or to be shared? */
 static void
 consider_page(DvLanes *lanes, Lane *lane)
@@ -185,21 +194,19 @@ consider_page(DvLanes *lanes, Lane *lane)
 
 	if (lanes->sweep == NULL)
 		return;
-	if (!dv_chain_more(lane->chain))
-	{
-		dv_chain_hold(lane->chain, false);
+	if (lanes->first == NULL && !dv_chain_more(lane->chain))
+		go_on(lanes, lane);
+	if (lanes->sweep == NULL || !dv_chain_more(lane->chain))
 		return;
-	}
-	if (lanes->first == NULL && !lanes->learning)
+	if (lanes->first == NULL)
 	{
-		if (lanes->appetite.sheets > 1)
-			return;
-		lanes->learning = true;
-		dv_sweep_begin(lanes->sweep);
+		lanes->learning = dv_sweep_begin(lanes->sweep);
+		if (!lanes->learning)
+			go_on(lanes, lane);
 		return;
 	}
 	idle = lanes->queue == NIL ? room(lanes) : 0;
-	if (lanes->first == NULL || idle < 1)
+	if (idle < 1)
 		return;
 	pieces = dv_sweep_split(lanes->sweep, lane->chain, idle);
 	if (pieces != NIL)
@@ -216,10 +223,9 @@ learn(DvLanes *lanes)
 		return;
 	lanes->learning = false;
 	lanes->queue = dv_sweep_pieces(lanes->sweep, width(lanes));
-	dv_chain_hold(lane->chain, false);
 	if (lanes->queue == NIL)
 	{
-		dv_chain_ask(lane->chain);
+		go_on(lanes, lane);
 		return;
 	}
 	lanes->first = lane;
@@ -406,12 +412,6 @@ dv_lanes_rewind(DvLanes *lanes)
 	return true;
 }
 
-int
-dv_lanes_spare(const DvLanes *lanes)
-{
-	return lanes->queue == NIL ? Max(0, room(lanes)) : 0;
-}
-
 void
 dv_lanes_follow(DvLanes *lanes, DvLanes *next)
 {
@@ -421,7 +421,7 @@ dv_lanes_follow(DvLanes *lanes, DvLanes *next)
 	if (next == NULL)
 		return;
 	next->before = lanes;
-	fill(next, false);
+	fill(lanes, false);
 }
 
 DvLanes *

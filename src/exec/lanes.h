@@ -55,9 +55,6 @@ extern bool dv_lanes_row(DvLanes *lanes, DvField *fields);
 /* Back to the first row without asking again: only when one page held them all. */
 extern bool dv_lanes_rewind(DvLanes *lanes);
 
-/* Requests that could be on their way and are not, for want of anything to ask. */
-extern int dv_lanes_spare(const DvLanes *lanes);
-
 /*
  * next begins to ask where lanes leave room for it.  Both last until next is
  * let go by dv_lanes_follow(lanes, NULL) or lanes come to an end.

@@ -475,25 +475,16 @@ dv_scan_give_keys(ForeignScanState *node, Datum keys)
 	ExecReScan((PlanState *) node);
 }
 
-bool
-dv_scan_idle(ForeignScanState *node)
-{
-	DvScan *scan = node->fdw_state;
-
-	return scan->next == NULL && scan->running && scan->run->lanes != NULL &&
-		   dv_lanes_spare(scan->run->lanes) > 0;
-}
-
 void
 dv_scan_give_next_keys(ForeignScanState *node, Datum keys)
 {
 	DvScan *scan = node->fdw_state;
 
-	Assert(scan->next == NULL);
+	Assert(scan->running && scan->next == NULL);
 	scan->keys = keys;
 	scan->keys_given = true;
 	scan->next = make_run(scan, node, false);
-	if (scan->next->lanes != NULL)
+	if (scan->next->lanes != NULL && scan->run->lanes != NULL)
 		dv_lanes_follow(scan->run->lanes, scan->next->lanes);
 }
 

@@ -26,12 +26,10 @@ extern void dataverseEndForeignScan(ForeignScanState *node);
  */
 extern void dv_scan_give_keys(ForeignScanState *node, Datum keys);
 
-/* Would the wire carry more while this run is read?  Then the next run's keys are welcome. */
-extern bool dv_scan_idle(ForeignScanState *node);
-
 /*
- * The next run begins to ask, while this one goes on; dv_scan_take_next_keys
- * is the rescan that changes over to it, dv_scan_give_keys forgets it.
+ * The run after the one that has been started asks where that one leaves the
+ * wire idle; dv_scan_take_next_keys is the rescan that changes over to it,
+ * dv_scan_give_keys forgets it.
  */
 extern void dv_scan_give_next_keys(ForeignScanState *node, Datum keys);
 extern void dv_scan_take_next_keys(ForeignScanState *node);

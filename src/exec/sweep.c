@@ -123,17 +123,28 @@ is_dated(const DvSweep *sweep)
 	return request->date < request->nproperties;
 }
 
+static DvPiece *
+make_piece(DvSweep *sweep, const DvSpan *span)
+{
+	const DvSweepSpec *spec = &sweep->spec;
+
+	return dv_request_range(spec->request, spec->values, spec->nvalues, span);
+}
+
 /* One request only: the scan may be about to end. */
-void
+bool
 dv_sweep_begin(DvSweep *sweep)
 {
+	const DvSpan some = {.has_from = true, .has_to = true, .to = 1};
 	MemoryContext before = MemoryContextSwitchTo(sweep->context);
+	bool possible = make_piece(sweep, &some) != NULL;
 
-	if (is_dated(sweep))
+	if (possible && is_dated(sweep))
 		sweep->latest_call = ask_dates(sweep, true);
-	else
+	else if (possible)
 		sweep->sample_call = ask_dates(sweep, false);
 	MemoryContextSwitchTo(before);
+	return possible;
 }
 
 static void
@@ -220,14 +231,6 @@ dv_sweep_calls(const DvSweep *sweep, DvCall **calls)
 /*
  * Cutting.
  */
-
-static DvPiece *
-make_piece(DvSweep *sweep, const DvSpan *span)
-{
-	const DvSweepSpec *spec = &sweep->spec;
-
-	return dv_request_range(spec->request, spec->values, spec->nvalues, span);
-}
 
 /* Cuts at equal distances from a second up to another one, both of which may be cuts; ascending. */
 static int

@@ -24,8 +24,11 @@ typedef struct DvSweepSpec
 /* Asks nothing yet.  Lives in the current context. */
 extern DvSweep *dv_sweep_open(const DvSweepSpec *spec);
 
-/* The first page is here, and others follow: begins to ask what must be known. */
-extern void dv_sweep_begin(DvSweep *sweep);
+/*
+ * The first page is here, and others follow: begins to ask what must be known.
+ * False when there can be no ranges.
+ */
+extern bool dv_sweep_begin(DvSweep *sweep);
 
 /*
  * Some of the first page has been wanted, or the last of it has been read: asks
