@@ -211,8 +211,12 @@ place_partition(DvRequest *request)
 	request->partition = dv_table_column(request->table, plan->partition);
 	if (request->partition == NULL)
 		elog(ERROR, "foreign table \"%s\" has no column %d", request->table->name, plan->partition);
+	/* Another column may show the same property. */
+	request->date = find_property(request, request->partition->property);
+	if (request->date >= 0)
+		return;
 	request->date = add_property(request, request->partition->property);
-	if (!plan->dated && request->date == request->nproperties - 1)
+	if (!plan->dated)
 		request->nproperties--;
 }
 
