@@ -14,10 +14,10 @@
  * Rows come page by page, the page that arrived first first; where the pieces
  * stand in an order, a piece's pages are read when all before it have been.
  *
- * A scan that may be read in ranges begins with its first page, after which
- * nothing is asked for until the sweep has decided.  It is asked when a tenth of
- * the page has been taken, so that who wants just a few rows pays no more than
- * for any other scan.  Ranges then take the place of the pages that follow.
+ * A scan that may be read in ranges begins with its first page, after which no
+ * page is asked for until the sweep has decided: when a tenth of the page has
+ * been taken at the earliest, so that who wants just a few rows pays no more
+ * than for any other scan.  Ranges then take the place of the pages that follow.
  *
  * Under a LIMIT that the scan knows of, one chain runs at a time, as long as it
  * takes: what a second one brought might be for nothing.
@@ -137,9 +137,12 @@ begin_piece(DvLanes *lanes)
 	lanes->queue = list_delete_first(lanes->queue);
 	lanes->lanes = lappend(lanes->lanes, lane);
 	MemoryContextSwitchTo(before);
-	/* A sweep's first page is followed by what the sweep decides. */
-	dv_chain_hold(lane->chain, lanes->sweep != NULL && lanes->first == NULL);
 	dv_chain_ask(lane->chain);
+	if (lanes->sweep == NULL || lanes->first != NULL)
+		return;
+	/* A sweep's first page is followed by what the sweep decides. */
+	dv_chain_hold(lane->chain, true);
+	lanes->learning = dv_sweep_begin_early(lanes->sweep);
 }
 
 /* Chains whose next page was not asked for when it might have been. */
@@ -181,6 +184,7 @@ static void
 go_on(DvLanes *lanes, Lane *lane)
 {
 	lanes->sweep = NULL;
+	lanes->learning = false;
 	dv_chain_hold(lane->chain, false);
 	dv_chain_ask(lane->chain);
 }
@@ -200,7 +204,7 @@ consider_page(DvLanes *lanes, Lane *lane)
 		return;
 	if (lanes->first == NULL)
 	{
-		lanes->learning = dv_sweep_begin(lanes->sweep);
+		lanes->learning = lanes->learning || dv_sweep_begin(lanes->sweep);
 		if (!lanes->learning)
 			go_on(lanes, lane);
 		return;
@@ -219,7 +223,7 @@ learn(DvLanes *lanes)
 {
 	Lane *lane = linitial(lanes->lanes);
 
-	if (!dv_sweep_look(lanes->sweep, lane->chain))
+	if (lanes->appetite.sheets == 0 || !dv_sweep_look(lanes->sweep, lane->chain))
 		return;
 	lanes->learning = false;
 	lanes->queue = dv_sweep_pieces(lanes->sweep, width(lanes));
@@ -366,7 +370,7 @@ dv_lanes_calls(const DvLanes *lanes, DvCall **calls)
 	const ListCell *lc;
 	int n = 0;
 
-	if (lanes->learning)
+	if (lanes->learning && lanes->appetite.sheets > 0)
 		n = dv_sweep_calls(lanes->sweep, calls);
 	foreach (lc, lanes->lanes)
 	{

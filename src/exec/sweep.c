@@ -38,6 +38,7 @@
 
 #include "exec/sweep.h"
 #include "remote/estimate.h"
+#include "remote/report.h"
 
 /* Dates in a sample: a page. */
 #define SAMPLE_MAX 5000
@@ -62,7 +63,9 @@ struct DvSweep
 {
 	DvSweepSpec spec;
 	MemoryContext context;
-	bool asked; /* all that must be asked */
+	bool asked_sample; /* or read from the first page */
+	bool asked_latest;
+	bool asked_total;
 	DvCall *sample_call;
 	DvCall *latest_call;
 	DvEstimate *total; /* or NULL */
@@ -131,18 +134,85 @@ make_piece(DvSweep *sweep, const DvSpan *span)
 	return dv_request_range(spec->request, spec->values, spec->nvalues, span);
 }
 
+/* Rows expected, as far as is known without asking. */
+static double
+expected_rows(const DvSweep *sweep)
+{
+	const DvScanPlan *plan = sweep->spec.request->plan;
+
+	return sweep->table_rows < 0 ? plan->rows : sweep->table_rows * plan->share;
+}
+
+static bool
+is_worth_it(const DvSweep *sweep)
+{
+	return expected_rows(sweep) > PAGES_MIN * (double) sweep->spec.request->page_size;
+}
+
+/* Is there room for the bounds of a range in the address? */
+static bool
+is_possible(DvSweep *sweep)
+{
+	const DvSpan some = {.has_from = true, .has_to = true, .to = 1};
+
+	return make_piece(sweep, &some) != NULL;
+}
+
+static void
+ask_sample(DvSweep *sweep)
+{
+	if (!sweep->asked_sample && !is_dated(sweep))
+	{
+		sweep->sample_call = ask_dates(sweep, false);
+		sweep->asked_sample = true;
+	}
+}
+
+static void
+ask_latest(DvSweep *sweep)
+{
+	if (!sweep->asked_latest)
+		sweep->latest_call = ask_dates(sweep, true);
+	sweep->asked_latest = true;
+}
+
+static void
+ask_total(DvSweep *sweep)
+{
+	if (!sweep->asked_total)
+		sweep->total =
+			dv_estimate_ask(sweep->spec.service, sweep->spec.request->table, sweep->spec.counters);
+	sweep->asked_total = true;
+}
+
+bool
+dv_sweep_begin_early(DvSweep *sweep)
+{
+	MemoryContext before = MemoryContextSwitchTo(sweep->context);
+	bool known = sweep->asked_total || sweep->spec.request->plan->dated;
+
+	known = known && is_worth_it(sweep) && is_possible(sweep);
+	if (known)
+	{
+		ask_sample(sweep);
+		ask_latest(sweep);
+		ask_total(sweep);
+	}
+	MemoryContextSwitchTo(before);
+	return known;
+}
+
 /* One request only: the scan may be about to end. */
 bool
 dv_sweep_begin(DvSweep *sweep)
 {
-	const DvSpan some = {.has_from = true, .has_to = true, .to = 1};
 	MemoryContext before = MemoryContextSwitchTo(sweep->context);
-	bool possible = make_piece(sweep, &some) != NULL;
+	bool possible = is_worth_it(sweep) && is_possible(sweep);
 
 	if (possible && is_dated(sweep))
-		sweep->latest_call = ask_dates(sweep, true);
+		ask_latest(sweep);
 	else if (possible)
-		sweep->sample_call = ask_dates(sweep, false);
+		ask_sample(sweep);
 	MemoryContextSwitchTo(before);
 	return possible;
 }
@@ -150,17 +220,31 @@ dv_sweep_begin(DvSweep *sweep)
 static void
 ask_the_rest(DvSweep *sweep, const DvChain *first)
 {
-	const DvRequest *request = sweep->spec.request;
 	size_t len;
 	const char *body = dv_chain_body(first, &len);
 
-	sweep->asked = true;
-	if (is_dated(sweep) && body != NULL)
+	if (!sweep->asked_sample && is_dated(sweep) && body != NULL)
+	{
 		sweep->nsample = read_dates(sweep, body, len, sweep->sample);
-	if (!is_dated(sweep))
-		sweep->latest_call = ask_dates(sweep, true);
-	if (!dv_estimate_remembered(sweep->spec.service, request->table, &sweep->table_rows))
-		sweep->total = dv_estimate_ask(sweep->spec.service, request->table);
+		sweep->asked_sample = true;
+	}
+	ask_sample(sweep);
+	ask_latest(sweep);
+	ask_total(sweep);
+}
+
+/* A refusal leaves the scan as it is; what would also keep it from its pages is its failure. */
+static void
+report_failure(const DvSweep *sweep, const DvError *error)
+{
+	DvReportContext context = {0};
+
+	if (error->kind == DV_ERROR_HTTP || error->kind == DV_ERROR_TIMEOUT ||
+		error->kind == DV_ERROR_LIMIT)
+		return;
+	context.what =
+		psprintf("could not read from foreign table \"%s\"", sweep->spec.request->table->name);
+	dv_report(error, &context);
 }
 
 /* The answer of a request for dates; -1 when there is no good one. */
@@ -171,7 +255,9 @@ take_dates(DvSweep *sweep, DvCall **call, int64 *seconds)
 	size_t len;
 	int n = -1;
 
-	if (dv_call_error(*call)->kind == DV_ERROR_NONE)
+	if (dv_call_error(*call)->kind != DV_ERROR_NONE)
+		report_failure(sweep, dv_call_error(*call));
+	else
 	{
 		body = dv_call_body(*call, &len);
 		n = len > PG_INT32_MAX ? -1 : read_dates(sweep, body, len, seconds);
@@ -207,8 +293,7 @@ dv_sweep_look(DvSweep *sweep, const DvChain *first)
 {
 	MemoryContext before = MemoryContextSwitchTo(sweep->context);
 
-	if (!sweep->asked)
-		ask_the_rest(sweep, first);
+	ask_the_rest(sweep, first);
 	take_what_came(sweep);
 	MemoryContextSwitchTo(before);
 	return sweep->sample_call == NULL && sweep->latest_call == NULL && sweep->total == NULL;
@@ -304,14 +389,12 @@ List *
 dv_sweep_pieces(DvSweep *sweep, int lanes)
 {
 	MemoryContext before = MemoryContextSwitchTo(sweep->context);
-	const DvScanPlan *plan = sweep->spec.request->plan;
-	double rows = sweep->table_rows < 0 ? plan->rows : sweep->table_rows * plan->share;
-	double page = sweep->spec.request->page_size;
+	double pages = expected_rows(sweep) / sweep->spec.request->page_size;
 	List *pieces = NIL;
 
-	if (rows > PAGES_MIN * page && sweep->nsample > 1)
+	if (is_worth_it(sweep) && sweep->nsample > 1)
 	{
-		int ranges = (int) Max(2, Min(ceil(rows / (page * PAGE_SHARE)), RANGES_MAX));
+		int ranges = (int) Max(2, Min(ceil(pages / PAGE_SHARE), RANGES_MAX));
 		int64 *cuts = palloc(sizeof(int64) * (2 * ranges + 2 * lanes + 2));
 		int ncuts = cut_whole(sweep, ranges, lanes, cuts);
 
@@ -415,5 +498,7 @@ dv_sweep_open(const DvSweepSpec *spec)
 	sweep->context = CurrentMemoryContext;
 	sweep->sample = palloc(sizeof(int64) * SAMPLE_MAX);
 	sweep->table_rows = -1;
+	sweep->asked_total =
+		dv_estimate_remembered(spec->service, spec->request->table, &sweep->table_rows);
 	return sweep;
 }

@@ -25,8 +25,14 @@ typedef struct DvSweepSpec
 extern DvSweep *dv_sweep_open(const DvSweepSpec *spec);
 
 /*
+ * The first page is being asked for.  Where the table is known to be large, all that
+ * must be known is asked for beside it, and the result is true.
+ */
+extern bool dv_sweep_begin_early(DvSweep *sweep);
+
+/*
  * The first page is here, and others follow: begins to ask what must be known.
- * False when there can be no ranges.
+ * False when there will be no ranges.
  */
 extern bool dv_sweep_begin(DvSweep *sweep);
 

@@ -487,7 +487,7 @@ plan_ranges(PlannerInfo *root, RelOptInfo *rel, const ForeignPath *path, DvScanP
 	if (column == NULL)
 		return;
 	plan->partition = column->attnum;
-	plan->dated = dvrel->counted || list_member_int(plan->attnums, column->attnum);
+	plan->dated = dvrel->counted;
 }
 
 static List *

@@ -330,10 +330,11 @@ dv_estimate_remembered(DvService *service, const DvTable *table, double *rows)
 }
 
 DvEstimate *
-dv_estimate_ask(DvService *service, const DvTable *table)
+dv_estimate_ask(DvService *service, const DvTable *table, DvCounters *counters)
 {
 	DvEstimate *estimate = palloc0(sizeof(DvEstimate));
-	DvCallSpec spec = {.method = "GET", .path = total_path(table), .repeat = DV_REPEAT_SAFE};
+	DvCallSpec spec = {
+		.method = "GET", .path = total_path(table), .repeat = DV_REPEAT_SAFE, .counters = counters};
 
 	if (table->table_type != DV_TABLE_STANDARD || service->throttled_until > GetCurrentTimestamp())
 		return NULL;

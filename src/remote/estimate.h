@@ -35,7 +35,7 @@ extern double dv_estimate_filter(Oid userid, const DvTable *table, const char *f
 typedef struct DvEstimate DvEstimate;
 
 extern bool dv_estimate_remembered(DvService *service, const DvTable *table, double *rows);
-extern DvEstimate *dv_estimate_ask(DvService *service, const DvTable *table);
+extern DvEstimate *dv_estimate_ask(DvService *service, const DvTable *table, DvCounters *counters);
 extern DvCall *dv_estimate_call(const DvEstimate *estimate);
 extern double dv_estimate_take(DvEstimate *estimate);
 
