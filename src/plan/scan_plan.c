@@ -461,15 +461,19 @@ ranges_column(PlannerInfo *root, RelOptInfo *rel, const ForeignPath *path)
 {
 	const DvRel *dvrel = rel->fdw_private;
 	const DvTable *table = dvrel->table;
+	const DvColumn *column;
 
 	if (!IS_SIMPLE_REL(rel) || table->table_type != DV_TABLE_STANDARD ||
 		table->primary_id == NULL || table->settings.concurrency < 2 ||
 		path->path.pathkeys != NIL || path->path.param_info != NULL || path->fdw_private != NIL ||
 		root->tuple_fraction > 0 ||
-		dvrel->remote_rows <= PAGES_READ_SERIALLY * table->settings.fetch_size ||
-		(table->partition != NULL && bms_is_member(rel->relid, root->all_result_relids)))
+		dvrel->remote_rows <= PAGES_READ_SERIALLY * (double) table->settings.fetch_size)
 		return NULL;
-	return dv_table_partition(table);
+	column = dv_table_partition(table);
+	if (column != NULL && bms_is_member(rel->relid, root->all_result_relids) &&
+		strcmp(column->logical, "createdon") != 0)
+		return NULL;
+	return column;
 }
 
 /*

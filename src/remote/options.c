@@ -205,7 +205,7 @@ static const Option options[] = {
 	{"key", ON_TABLE, TABLE(key), take_names, NULL,
 	"alternate key used by writes: the foreign table's columns, comma separated"},
 	{"partition_column", ON_TABLE, TABLE(partition), take_text, NULL,
-	"the foreign table's datetime column by whose ranges too large an aggregate is cut; by default createdon, where the table has it"},
+	"the foreign table's datetime column by whose ranges a large table is read side by side, and too large an aggregate is cut; by default createdon, where the table has it"},
 
 	{"column_name", ON_COLUMN, COLUMN(column_name), take_text, NULL,
 	"name of the Dataverse column; by default the column's own name"},

@@ -132,7 +132,7 @@ extern DvColumn *dv_table_column_logical(const DvTable *table,
 										 const char *logical); /* not labels or targets */
 
 /*
- * The datetime column by whose ranges the table may be cut, or NULL: the one
+ * The datetime column by whose ranges the table may be read, or NULL: the one
  * named by partition_column, which throws when it is none, else createdon.
  */
 extern DvColumn *dv_table_partition(const DvTable *table);
