@@ -47,6 +47,7 @@
 typedef struct Lane
 {
 	MemoryContext context;
+	DvPiece *piece;
 	DvChain *chain;
 } Lane;
 
@@ -130,7 +131,8 @@ begin_piece(DvLanes *lanes)
 	lane->context =
 		AllocSetContextCreate(lanes->context, "dataverse_fdw lane", ALLOCSET_SMALL_SIZES);
 	MemoryContextSwitchTo(lane->context);
-	lane->chain = dv_chain_open(&lanes->chains, linitial(lanes->queue));
+	lane->piece = linitial(lanes->queue);
+	lane->chain = dv_chain_open(&lanes->chains, lane->piece);
 	if (lanes->first != NULL)
 		dv_chain_leave_out(lane->chain, lanes->first->chain);
 	MemoryContextSwitchTo(lanes->context);
@@ -226,7 +228,8 @@ learn(DvLanes *lanes)
 	if (lanes->appetite.sheets == 0 || !dv_sweep_look(lanes->sweep, lane->chain))
 		return;
 	lanes->learning = false;
-	lanes->queue = dv_sweep_pieces(lanes->sweep, width(lanes));
+	if (width(lanes) > 1)
+		lanes->queue = dv_sweep_pieces(lanes->sweep, width(lanes));
 	if (lanes->queue == NIL)
 	{
 		go_on(lanes, lane);
@@ -273,6 +276,8 @@ end_lane(DvLanes *lanes, Lane *lane)
 {
 	lanes->lanes = list_delete_ptr(lanes->lanes, lane);
 	MemoryContextDelete(lane->context);
+	if (lane->piece->ranged)
+		dv_sweep_free_piece(lane->piece);
 	pfree(lane);
 }
 

@@ -219,11 +219,20 @@ end_run(Run *run)
 	MemoryContextDelete(run->context);
 }
 
+/* What follows the run is forgotten. */
+static void
+end_next(DvScan *scan)
+{
+	if (scan->run != NULL && scan->run->lanes != NULL)
+		dv_lanes_follow(scan->run->lanes, NULL);
+	end_run(scan->next);
+	scan->next = NULL;
+}
+
 static void
 end_runs(DvScan *scan)
 {
-	end_run(scan->next);
-	scan->next = NULL;
+	end_next(scan);
 	end_run(scan->run);
 	scan->run = NULL;
 }
@@ -468,8 +477,7 @@ dv_scan_give_keys(ForeignScanState *node, Datum keys)
 {
 	DvScan *scan = node->fdw_state;
 
-	end_run(scan->next);
-	scan->next = NULL;
+	end_next(scan);
 	scan->keys = keys;
 	scan->keys_given = true;
 	ExecReScan((PlanState *) node);

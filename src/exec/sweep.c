@@ -53,6 +53,9 @@
 #define RANGES_MAX 512
 #define DATES_PER_RANGE 4
 
+/* Bytes of their addresses. */
+#define ADDRESSES_MAX (1024 * 1024)
+
 /* The sample ends early when more than this part of the time comes after it. */
 #define LATE_SHARE 0.05
 
@@ -74,6 +77,7 @@ struct DvSweep
 	bool has_latest;
 	int64 latest;
 	double table_rows; /* -1 unknown */
+	int most;          /* ranges at first */
 	int ranges;
 	int budget;
 };
@@ -126,12 +130,34 @@ is_dated(const DvSweep *sweep)
 	return request->date < request->nproperties;
 }
 
+/* Nothing is kept of the making. */
 static DvPiece *
 make_piece(DvSweep *sweep, const DvSpan *span)
 {
 	const DvSweepSpec *spec = &sweep->spec;
+	MemoryContext work =
+		AllocSetContextCreate(sweep->context, "dataverse_fdw range", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext before = MemoryContextSwitchTo(work);
+	DvPiece *made = dv_request_range(spec->request, spec->values, spec->nvalues, span);
+	DvPiece *piece = NULL;
 
-	return dv_request_range(spec->request, spec->values, spec->nvalues, span);
+	MemoryContextSwitchTo(sweep->context);
+	if (made != NULL)
+	{
+		piece = palloc(sizeof(DvPiece));
+		*piece = *made;
+		piece->path = pstrdup(made->path);
+	}
+	MemoryContextSwitchTo(before);
+	MemoryContextDelete(work);
+	return piece;
+}
+
+void
+dv_sweep_free_piece(DvPiece *piece)
+{
+	pfree(piece->path);
+	pfree(piece);
 }
 
 /* Rows expected, as far as is known without asking. */
@@ -154,8 +180,13 @@ static bool
 is_possible(DvSweep *sweep)
 {
 	const DvSpan some = {.has_from = true, .has_to = true, .to = 1};
+	DvPiece *piece = make_piece(sweep, &some);
 
-	return make_piece(sweep, &some) != NULL;
+	if (piece == NULL)
+		return false;
+	sweep->most = Min(RANGES_MAX, ADDRESSES_MAX / strlen(piece->path));
+	dv_sweep_free_piece(piece);
+	return true;
 }
 
 static void
@@ -394,7 +425,7 @@ dv_sweep_pieces(DvSweep *sweep, int lanes)
 
 	if (is_worth_it(sweep) && sweep->nsample > 1)
 	{
-		int ranges = (int) Max(2, Min(ceil(pages / PAGE_SHARE), RANGES_MAX));
+		int ranges = (int) Max(2, Min(ceil(pages / PAGE_SHARE), sweep->most));
 		int64 *cuts = palloc(sizeof(int64) * (2 * ranges + 2 * lanes + 2));
 		int ncuts = cut_whole(sweep, ranges, lanes, cuts);
 

@@ -53,6 +53,9 @@ extern List *dv_sweep_pieces(DvSweep *sweep, int lanes);
  */
 extern List *dv_sweep_split(DvSweep *sweep, DvChain *chain, int lanes);
 
+/* A piece of either kind that has been read. */
+extern void dv_sweep_free_piece(DvPiece *piece);
+
 /* Ranges made so far. */
 extern int dv_sweep_ranges(const DvSweep *sweep);
 
