@@ -190,7 +190,7 @@ dv_handoff_pack_scan(const DvScanPlan *plan)
 	packed = lappend(packed, pack_int(plan->exact_limit));
 	packed = lappend(packed, pack_int(plan->page_size));
 	packed = lappend(packed, pack_int(plan->partition));
-	packed = lappend(packed, pack_int(plan->dated));
+	packed = lappend(packed, pack_int(plan->counted));
 	packed = lappend(packed, pack_text(psprintf("%.17g", plan->rows)));
 	packed = lappend(packed, pack_text(psprintf("%.17g", plan->share)));
 	packed = lappend(packed, pack_int(plan->key_param));
@@ -214,7 +214,7 @@ dv_handoff_unpack_scan(List *packed)
 	plan->exact_limit = read_int(&reader) != 0;
 	plan->page_size = read_int(&reader);
 	plan->partition = read_int(&reader);
-	plan->dated = read_int(&reader) != 0;
+	plan->counted = read_int(&reader) != 0;
 	plan->rows = strtod(read_text(&reader), NULL);
 	plan->share = strtod(read_text(&reader), NULL);
 	plan->key_param = read_int(&reader);

@@ -37,8 +37,7 @@ typedef struct DvScanPlan
 	bool exact_limit; /* conditions EXACT and order sent: $top allowed */
 	int page_size;
 	int partition; /* attribute by whose ranges a large scan may be read; 0: not this one */
-	bool dated;    /* the table is known to be large: the first page brings the
-								 * dates, and is the sample */
+	bool counted;  /* the table's size is known, not assumed */
 	double rows;   /* that the service will send, about */
 	double share;  /* of the table's rows */
 	int key_param; /* n when a key join gives the values of $n, slot n - 1, run by

@@ -144,7 +144,7 @@ begin_piece(DvLanes *lanes)
 		return;
 	/* A sweep's first page is followed by what the sweep decides. */
 	dv_chain_hold(lane->chain, true);
-	lanes->learning = dv_sweep_begin_early(lanes->sweep);
+	lanes->learning = dv_sweep_begin_early(lanes->sweep, room(lanes));
 }
 
 /* Chains whose next page was not asked for when it might have been. */
@@ -206,7 +206,7 @@ consider_page(DvLanes *lanes, Lane *lane)
 		return;
 	if (lanes->first == NULL)
 	{
-		lanes->learning = lanes->learning || dv_sweep_begin(lanes->sweep);
+		lanes->learning = dv_sweep_begin(lanes->sweep, lane->chain);
 		if (!lanes->learning)
 			go_on(lanes, lane);
 		return;
@@ -225,7 +225,11 @@ learn(DvLanes *lanes)
 {
 	Lane *lane = linitial(lanes->lanes);
 
-	if (lanes->appetite.sheets == 0 || !dv_sweep_look(lanes->sweep, lane->chain))
+	if (lanes->appetite.sheets == 0)
+		return;
+	/* What has come makes room. */
+	dv_sweep_look(lanes->sweep);
+	if (!dv_sweep_ask(lanes->sweep, room(lanes)))
 		return;
 	lanes->learning = false;
 	if (width(lanes) > 1)
@@ -397,7 +401,13 @@ dv_lanes_row(DvLanes *lanes, DvField *fields)
 	DvLanesState state;
 
 	while ((state = dv_lanes_try(lanes, fields)) == DV_LANES_WAIT)
-		(void) dv_call_wait_any(calls, dv_lanes_calls(lanes, calls));
+	{
+		int n = dv_lanes_calls(lanes, calls);
+
+		if (n == 0)
+			elog(ERROR, "a scan waits for nothing");
+		(void) dv_call_wait_any(calls, n);
+	}
 	return state == DV_LANES_ROW;
 }
 

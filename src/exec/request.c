@@ -197,27 +197,23 @@ size_pages(DvRequest *request)
 }
 
 /*
- * The partition column comes with the first page where that is wanted, and else
- * in a place of its own behind the others, which only ranges' pages fill.
+ * If the partition column is none of those read, it has a place of its own behind
+ * them, which only ranges' pages fill.
  */
 static void
 place_partition(DvRequest *request)
 {
-	const DvScanPlan *plan = request->plan;
+	int wanted = request->nproperties;
 
 	request->date = -1;
-	if (plan->partition == 0)
+	if (request->plan->partition == 0)
 		return;
-	request->partition = dv_table_column(request->table, plan->partition);
+	request->partition = dv_table_column(request->table, request->plan->partition);
 	if (request->partition == NULL)
-		elog(ERROR, "foreign table \"%s\" has no column %d", request->table->name, plan->partition);
-	/* Another column may show the same property. */
-	request->date = find_property(request, request->partition->property);
-	if (request->date >= 0)
-		return;
+		elog(ERROR, "foreign table \"%s\" has no column %d", request->table->name,
+			 request->plan->partition);
 	request->date = add_property(request, request->partition->property);
-	if (!plan->dated)
-		request->nproperties--;
+	request->nproperties = wanted;
 }
 
 DvRequest *

@@ -40,8 +40,9 @@
 #include "remote/estimate.h"
 #include "remote/report.h"
 
-/* Dates in a sample: a page. */
+/* Dates in a sample: a page; and how many the first page must bring to be one. */
 #define SAMPLE_MAX 5000
+#define SAMPLE_MIN 2000
 
 /* A range is meant to fill so much of a page: a sample errs. */
 #define PAGE_SHARE 0.85
@@ -62,13 +63,20 @@
 /* Ranges that may be made by cutting again. */
 #define BUDGET(ranges) (64 + 4 * (ranges))
 
+/* What must be known. */
+typedef enum Fact
+{
+	FACT_SAMPLE,
+	FACT_LATEST,
+	FACT_TOTAL,
+	FACTS
+} Fact;
+
 struct DvSweep
 {
 	DvSweepSpec spec;
 	MemoryContext context;
-	bool asked_sample; /* or read from the first page */
-	bool asked_latest;
-	bool asked_total;
+	bool asked[FACTS]; /* or known without asking */
 	DvCall *sample_call;
 	DvCall *latest_call;
 	DvEstimate *total; /* or NULL */
@@ -121,13 +129,13 @@ ask_dates(DvSweep *sweep, bool latest)
 	return call.path == NULL ? NULL : dv_call_start(spec->service, &call);
 }
 
-/* Does the first page bring the dates? */
+/* Does the first page bring the dates, and enough of them? */
 static bool
 is_dated(const DvSweep *sweep)
 {
 	const DvRequest *request = sweep->spec.request;
 
-	return request->date < request->nproperties;
+	return request->date < request->nproperties && request->page_size >= SAMPLE_MIN;
 }
 
 /* Nothing is kept of the making. */
@@ -190,78 +198,73 @@ is_possible(DvSweep *sweep)
 }
 
 static void
-ask_sample(DvSweep *sweep)
+ask_fact(DvSweep *sweep, Fact fact)
 {
-	if (!sweep->asked_sample && !is_dated(sweep))
+	const DvSweepSpec *spec = &sweep->spec;
+
+	switch (fact)
 	{
-		sweep->sample_call = ask_dates(sweep, false);
-		sweep->asked_sample = true;
+		case FACT_SAMPLE:
+			sweep->sample_call = ask_dates(sweep, false);
+			break;
+		case FACT_LATEST:
+			sweep->latest_call = ask_dates(sweep, true);
+			break;
+		default:
+			sweep->total = dv_estimate_ask(spec->service, spec->request->table, spec->counters);
 	}
 }
 
-static void
-ask_latest(DvSweep *sweep)
+/* Asks what has not been asked for; false when there is no room for all of it. */
+static bool
+ask(DvSweep *sweep, int room)
 {
-	if (!sweep->asked_latest)
-		sweep->latest_call = ask_dates(sweep, true);
-	sweep->asked_latest = true;
-}
+	MemoryContext before = MemoryContextSwitchTo(sweep->context);
+	bool all = true;
 
-static void
-ask_total(DvSweep *sweep)
-{
-	if (!sweep->asked_total)
-		sweep->total =
-			dv_estimate_ask(sweep->spec.service, sweep->spec.request->table, sweep->spec.counters);
-	sweep->asked_total = true;
+	for (Fact fact = 0; fact < FACTS; fact++)
+	{
+		if (sweep->asked[fact])
+			continue;
+		all = room-- > 0;
+		if (!all)
+			break;
+		ask_fact(sweep, fact);
+		sweep->asked[fact] = true;
+	}
+	MemoryContextSwitchTo(before);
+	return all;
 }
 
 bool
-dv_sweep_begin_early(DvSweep *sweep)
+dv_sweep_begin_early(DvSweep *sweep, int room)
 {
-	MemoryContext before = MemoryContextSwitchTo(sweep->context);
-	bool known = sweep->asked_total || sweep->spec.request->plan->dated;
+	bool known = sweep->table_rows >= 0 || sweep->spec.request->plan->counted;
 
-	known = known && is_worth_it(sweep) && is_possible(sweep);
-	if (known)
-	{
-		ask_sample(sweep);
-		ask_latest(sweep);
-		ask_total(sweep);
-	}
-	MemoryContextSwitchTo(before);
-	return known;
+	if (!known || !is_worth_it(sweep) || !is_possible(sweep))
+		return false;
+	(void) ask(sweep, room);
+	return true;
 }
 
 /* One request only: the scan may be about to end. */
 bool
-dv_sweep_begin(DvSweep *sweep)
+dv_sweep_begin(DvSweep *sweep, const DvChain *first)
 {
 	MemoryContext before = MemoryContextSwitchTo(sweep->context);
-	bool possible = is_worth_it(sweep) && is_possible(sweep);
-
-	if (possible && is_dated(sweep))
-		ask_latest(sweep);
-	else if (possible)
-		ask_sample(sweep);
-	MemoryContextSwitchTo(before);
-	return possible;
-}
-
-static void
-ask_the_rest(DvSweep *sweep, const DvChain *first)
-{
+	const char *body;
 	size_t len;
-	const char *body = dv_chain_body(first, &len);
 
-	if (!sweep->asked_sample && is_dated(sweep) && body != NULL)
+	if (is_dated(sweep))
 	{
+		body = dv_chain_body(first, &len);
 		sweep->nsample = read_dates(sweep, body, len, sweep->sample);
-		sweep->asked_sample = true;
 	}
-	ask_sample(sweep);
-	ask_latest(sweep);
-	ask_total(sweep);
+	MemoryContextSwitchTo(before);
+	if (!is_worth_it(sweep) || !is_possible(sweep))
+		return false;
+	(void) ask(sweep, 1);
+	return true;
 }
 
 /* A refusal leaves the scan as it is; what would also keep it from its pages is its failure. */
@@ -319,15 +322,20 @@ take_what_came(DvSweep *sweep)
 	}
 }
 
-bool
-dv_sweep_look(DvSweep *sweep, const DvChain *first)
+void
+dv_sweep_look(DvSweep *sweep)
 {
 	MemoryContext before = MemoryContextSwitchTo(sweep->context);
 
-	ask_the_rest(sweep, first);
 	take_what_came(sweep);
 	MemoryContextSwitchTo(before);
-	return sweep->sample_call == NULL && sweep->latest_call == NULL && sweep->total == NULL;
+}
+
+bool
+dv_sweep_ask(DvSweep *sweep, int room)
+{
+	return ask(sweep, room) && sweep->sample_call == NULL && sweep->latest_call == NULL &&
+		   sweep->total == NULL;
 }
 
 int
@@ -529,7 +537,8 @@ dv_sweep_open(const DvSweepSpec *spec)
 	sweep->context = CurrentMemoryContext;
 	sweep->sample = palloc(sizeof(int64) * SAMPLE_MAX);
 	sweep->table_rows = -1;
-	sweep->asked_total =
+	sweep->asked[FACT_SAMPLE] = is_dated(sweep);
+	sweep->asked[FACT_TOTAL] =
 		dv_estimate_remembered(spec->service, spec->request->table, &sweep->table_rows);
 	return sweep;
 }

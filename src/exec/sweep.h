@@ -25,23 +25,27 @@ typedef struct DvSweepSpec
 extern DvSweep *dv_sweep_open(const DvSweepSpec *spec);
 
 /*
- * The first page is being asked for.  Where the table is known to be large, all that
- * must be known is asked for beside it, and the result is true.
+ * The first page has been asked for.  Where the table is known to be large, what
+ * must be known is asked for beside it, by so many requests at most, and the
+ * result is true.
  */
-extern bool dv_sweep_begin_early(DvSweep *sweep);
+extern bool dv_sweep_begin_early(DvSweep *sweep, int room);
 
 /*
  * The first page is here, and others follow: begins to ask what must be known.
  * False when there will be no ranges.
  */
-extern bool dv_sweep_begin(DvSweep *sweep);
+extern bool dv_sweep_begin(DvSweep *sweep, const DvChain *first);
+
+/* Looks at what has come. */
+extern void dv_sweep_look(DvSweep *sweep);
 
 /*
  * Some of the first page has been wanted, or the last of it has been read: asks
- * for the rest, and looks at what has come.  True when nothing is waited for
- * any more.
+ * for the rest, by so many requests at most.  True when nothing is waited for
+ * any more; false with room above 0 means that there are calls.
  */
-extern bool dv_sweep_look(DvSweep *sweep, const DvChain *first);
+extern bool dv_sweep_ask(DvSweep *sweep, int room);
 extern int dv_sweep_calls(const DvSweep *sweep, DvCall **calls);
 
 /* The ranges that hold all rows, for so many lanes; NIL: the pages had better be read in a row. */

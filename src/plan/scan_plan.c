@@ -476,10 +476,6 @@ ranges_column(PlannerInfo *root, RelOptInfo *rel, const ForeignPath *path)
 	return column;
 }
 
-/*
- * A table known to be large gives the dates with its first page; else they are
- * asked for when it has turned out to be large.
- */
 static void
 plan_ranges(PlannerInfo *root, RelOptInfo *rel, const ForeignPath *path, DvScanPlan *plan)
 {
@@ -491,7 +487,7 @@ plan_ranges(PlannerInfo *root, RelOptInfo *rel, const ForeignPath *path, DvScanP
 	if (column == NULL)
 		return;
 	plan->partition = column->attnum;
-	plan->dated = dvrel->counted;
+	plan->counted = dvrel->counted;
 }
 
 static List *
