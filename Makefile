@@ -9,10 +9,12 @@ SRCS = dataverse_fdw.c $(wildcard src/*.c) $(wildcard src/odata/*.c) $(wildcard 
 	$(wildcard src/plan/*.c) $(wildcard src/exec/*.c)
 OBJS = $(SRCS:.c=.o)
 
-PG_CPPFLAGS = -I$(srcdir)/src $(shell pkg-config --cflags libcurl jansson 2>/dev/null)
+include src/odata/inflate.mk
+
+PG_CPPFLAGS = -I$(srcdir)/src $(INFLATE_FLAGS) $(shell pkg-config --cflags libcurl jansson 2>/dev/null)
 PG_CFLAGS = -std=gnu11 -fvisibility=hidden -Werror -Wextra -Wno-unused-parameter -Wno-sign-compare \
 	-Wno-missing-field-initializers -Wno-declaration-after-statement
-SHLIB_LINK = $(shell pkg-config --libs libcurl jansson 2>/dev/null || echo -lcurl -ljansson)
+SHLIB_LINK = $(shell pkg-config --libs libcurl jansson 2>/dev/null || echo -lcurl -ljansson) $(INFLATE_LIBS)
 
 REGRESS = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
 REGRESS_OPTS = --inputdir=. --load-extension=dataverse_fdw

@@ -22,22 +22,11 @@ dv_buf_init(DvBuf *buf, size_t max)
 	buf->max = Min(max, SIZE_MAX / 4);
 }
 
-/* Makes room for needed bytes and a NUL. */
 static bool
-grow(DvBuf *buf, size_t needed)
+resize(DvBuf *buf, size_t cap)
 {
-	size_t cap = buf->cap > 0 ? buf->cap : BUF_START;
-	char *data;
+	char *data = realloc(buf->data, cap);
 
-	if (needed < buf->cap)
-		return true;
-	while (cap <= needed)
-		cap *= 2;
-
-	/* Never much more than the bound allows to be used. */
-	if (cap > buf->max + 1)
-		cap = buf->max + 1;
-	data = realloc(buf->data, cap);
 	if (data == NULL)
 	{
 		buf->nomem = true;
@@ -46,6 +35,32 @@ grow(DvBuf *buf, size_t needed)
 	buf->data = data;
 	buf->cap = cap;
 	return true;
+}
+
+/* Makes room for needed bytes and a NUL. */
+static bool
+grow(DvBuf *buf, size_t needed)
+{
+	size_t cap = buf->cap > 0 ? buf->cap : BUF_START;
+
+	if (needed < buf->cap)
+		return true;
+	while (cap <= needed)
+		cap *= 2;
+
+	/* Never much more than the bound allows to be used. */
+	return resize(buf, Min(cap, buf->max + 1));
+}
+
+bool
+dv_buf_reserve(DvBuf *buf, size_t extra)
+{
+	if (extra > buf->max - buf->len)
+	{
+		buf->overflow = true;
+		return false;
+	}
+	return buf->len + extra < buf->cap || resize(buf, buf->len + extra + 1);
 }
 
 bool

@@ -24,6 +24,12 @@ extern void dv_buf_init(DvBuf *buf, size_t max);
 
 /* False, with overflow or nomem set and nothing appended, when it cannot. */
 extern bool dv_buf_append(DvBuf *buf, const void *bytes, size_t len);
+
+/*
+ * Room for that many more bytes and a NUL, which the caller may write at
+ * data + len before it adds them to len; false as above.
+ */
+extern bool dv_buf_reserve(DvBuf *buf, size_t extra);
 extern void dv_buf_reset(DvBuf *buf); /* empty, memory kept */
 extern void dv_buf_free(DvBuf *buf);  /* empty, memory freed; may be repeated */
 

@@ -387,31 +387,62 @@ may_have_been_processed(const DvError *error)
 		   error->kind == DV_ERROR_MEMORY;
 }
 
+static void
+note_failure(DvCall *call)
+{
+	call->error.url = public_url(call->url);
+	if (may_have_been_processed(&call->error))
+		call->ambiguous = true;
+}
+
+/* The exchange's failure is the call's. */
+static void
+take_failure(DvCall *call)
+{
+	const DvError *failure = dv_http_error(call->http);
+
+	call->error = *failure;
+	call->error.message = pstrdup(failure->message);
+	note_failure(call);
+}
+
 /* Fills the call's error; true for a good answer. */
 static bool
 read_answer(DvCall *call)
 {
-	const DvError *failure = dv_http_error(call->http);
 	int status = dv_http_status(call->http);
 
 	dv_error_clear(&call->error);
-	if (failure->kind != DV_ERROR_NONE)
+	if (dv_http_error(call->http)->kind != DV_ERROR_NONE)
 	{
-		call->error = *failure;
-		call->error.message = pstrdup(failure->message);
+		take_failure(call);
+		return false;
 	}
-	else
-	{
-		call->service->answered = true;
-		note_headers(call);
-		if ((status >= 200 && status < 300) || status == 304)
-			return true;
-		read_refusal(call);
-	}
-	call->error.url = public_url(call->url);
-	if (may_have_been_processed(&call->error))
-		call->ambiguous = true;
+	call->service->answered = true;
+	note_headers(call);
+	if ((status >= 200 && status < 300) || status == 304)
+		return true;
+	read_refusal(call);
+	note_failure(call);
 	return false;
+}
+
+/*
+ * A good answer's body is unpacked when someone asks how the call went, so that
+ * one which waits for its turn stays small.  That it cannot be unpacked is a
+ * failure that repeating does not cure.
+ */
+static void
+unpack(DvCall *call)
+{
+	MemoryContext old;
+
+	if (call->state != CALL_DONE || call->http == NULL || call->error.kind != DV_ERROR_NONE ||
+		dv_http_unpack(call->http))
+		return;
+	old = MemoryContextSwitchTo(call->context);
+	take_failure(call);
+	MemoryContextSwitchTo(old);
 }
 
 static bool
@@ -627,8 +658,9 @@ dv_call_wait(DvCall *call)
 }
 
 const DvError *
-dv_call_error(const DvCall *call)
+dv_call_error(DvCall *call)
 {
+	unpack(call);
 	return &call->error;
 }
 
@@ -639,8 +671,9 @@ dv_call_status(const DvCall *call)
 }
 
 const char *
-dv_call_body(const DvCall *call, size_t *len)
+dv_call_body(DvCall *call, size_t *len)
 {
+	unpack(call);
 	if (call->http != NULL)
 		return dv_http_body(call->http, len);
 	if (len != NULL)
@@ -661,16 +694,19 @@ dv_call_path(const DvCall *call)
 }
 
 bool
-dv_call_ambiguous(const DvCall *call)
+dv_call_ambiguous(DvCall *call)
 {
+	unpack(call);
 	return call->ambiguous;
 }
 
 const char *
 dv_call_take_body(DvCall *call, size_t *len)
 {
-	char *body = call->http != NULL ? dv_http_take_body(call->http, len) : NULL;
+	char *body;
 
+	unpack(call);
+	body = call->http != NULL ? dv_http_take_body(call->http, len) : NULL;
 	if (body == NULL)
 	{
 		*len = 0;
@@ -696,7 +732,7 @@ dv_call_now(DvService *service, const DvCallSpec *spec)
 	DvReportContext context = {0};
 
 	dv_call_wait(call);
-	if (call->error.kind == DV_ERROR_NONE)
+	if (dv_call_error(call)->kind == DV_ERROR_NONE)
 		return call;
 	context.what = psprintf("request to server \"%s\" failed", service->server->name);
 	dv_report(&call->error, &context);

@@ -254,7 +254,7 @@ is_token(const char *text)
 }
 
 static void
-refusal(const DvHttp *http, const DvUserOptions *user, DvError *error)
+refusal(DvHttp *http, const DvUserOptions *user, DvError *error)
 {
 	const char *wait = dv_http_header(http, "Retry-After");
 	size_t len;
@@ -270,7 +270,7 @@ refusal(const DvHttp *http, const DvUserOptions *user, DvError *error)
 
 /* Keeps the token of a good answer; false when it holds none. */
 static bool
-accept_token(CachedToken *entry, const DvHttp *http)
+accept_token(CachedToken *entry, DvHttp *http)
 {
 	size_t len;
 	const char *body = dv_http_body(http, &len);
@@ -289,16 +289,18 @@ accept_token(CachedToken *entry, const DvHttp *http)
 
 /* True with the token kept in entry, else error says why not. */
 static bool
-take_answer(CachedToken *entry, const DvHttp *http, const DvUserOptions *user, DvError *error)
+take_answer(CachedToken *entry, DvHttp *http, const DvUserOptions *user, DvError *error)
 {
+	bool refused = dv_http_error(http)->kind == DV_ERROR_NONE && dv_http_status(http) != 200;
+
 	dv_error_clear(error);
-	if (dv_http_error(http)->kind != DV_ERROR_NONE)
+	if (refused)
+		refusal(http, user, error);
+	else if (!dv_http_unpack(http))
 	{
 		*error = *dv_http_error(http);
 		error->message = pstrdup(error->message);
 	}
-	else if (dv_http_status(http) != 200)
-		refusal(http, user, error);
 	else if (!accept_token(entry, http))
 		dv_error_set(error, DV_ERROR_PROTOCOL, "the token authority's answer holds no token");
 	return error->kind == DV_ERROR_NONE;

@@ -85,15 +85,18 @@ extern void dv_call_wait(DvCall *call);
 /* For callers with a wait of their own: ms until something must be driven, -1 none. */
 extern long dv_call_timeout_ms(const DvCall *call);
 
-/* After done: kind NONE for an answer with a 2xx (or 304) status. */
-extern const DvError *dv_call_error(const DvCall *call);
+/*
+ * After done: kind NONE for an answer with a 2xx (or 304) status.  Asking
+ * unpacks the body, which until then stays as small as it came.
+ */
+extern const DvError *dv_call_error(DvCall *call);
 extern int dv_call_status(const DvCall *call);
-extern const char *dv_call_body(const DvCall *call, size_t *len);
+extern const char *dv_call_body(DvCall *call, size_t *len);
 extern const char *dv_call_header(const DvCall *call, const char *name);
 extern const char *dv_call_path(const DvCall *call);
 
 /* Was any attempt of this call possibly processed without our knowing? (ambiguous failure) */
-extern bool dv_call_ambiguous(const DvCall *call);
+extern bool dv_call_ambiguous(DvCall *call);
 
 /* Takes the body away from the call so that it outlives it: freed with the current context. */
 extern const char *dv_call_take_body(DvCall *call, size_t *len);

@@ -25,7 +25,7 @@ typedef struct DvHttpSpec
 	const char *const *headers; /* "Name: value", NULL-terminated array */
 	const char *body;           /* or NULL; must live until the request is done */
 	size_t body_len;
-	size_t max_response; /* bytes after decompression; 0: the default bound */
+	size_t max_response; /* bytes of the body, packed and unpacked; 0: the default bound */
 	int connect_timeout; /* seconds */
 	int timeout;         /* seconds, whole exchange */
 	const char *ca_file; /* or NULL: the system's */
@@ -53,10 +53,18 @@ extern long dv_http_timeout_ms(void);
 /* After done. error.kind is NONE when an answer arrived, whatever its status. */
 extern const DvError *dv_http_error(const DvHttp *http);
 extern int dv_http_status(const DvHttp *http);
-extern const char *dv_http_body(const DvHttp *http, size_t *len); /* NUL-terminated */
 
 /*
- * Takes the body away: malloc'ed (NULL when empty), the caller's to free, so
+ * Undoes the body's compression, unless that is done.  False when there is an
+ * error, which may be found only here: ask before trusting a body.
+ */
+extern bool dv_http_unpack(DvHttp *http);
+
+/* Unpacked, NUL-terminated; empty when it cannot be unpacked. */
+extern const char *dv_http_body(DvHttp *http, size_t *len);
+
+/*
+ * Takes the unpacked body away: malloc'ed (NULL when empty), the caller's to free, so
  * wrap it with dv_own at once.
  */
 extern char *dv_http_take_body(DvHttp *http, size_t *len);
