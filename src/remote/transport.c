@@ -7,6 +7,10 @@
  * For https the proxy variables of the server's environment (HTTPS_PROXY,
  * NO_PROXY) count; plain http is for loopback and never goes through a proxy.
  *
+ * The time limits of an exchange are kept here and not by libcurl, which knows
+ * the clock only: time in which nobody looked at the exchange, since the
+ * statement's user did something else between two rows, counts for nothing.
+ *
  * Assumes that whoever starts an exchange keeps its body in place until the
  * exchange is done or released.
  *
@@ -33,10 +37,13 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <curl/curl.h>
 
+#include "lib/ilist.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
 #include "storage/fd.h"
@@ -62,8 +69,20 @@
 /* Idle connections kept: the service's own limit on concurrency, and the authority. */
 #define MAX_IDLE_CONNECTIONS 53
 
-/* Descriptors that a multi handle and its multiplexer hold: epoll and a wake-up pair. */
-#define MULTI_DESCRIPTORS 3
+/* Descriptors of the multiplexer: epoll and its timer. */
+#define EPOLL_DESCRIPTORS 2
+
+/* Descriptors that a multi handle holds: a wake-up pair. */
+#define MULTI_DESCRIPTORS 2
+
+/* Being away for less is decoding and waiting, and counts. */
+#define AWAY_MIN_US 1000000
+
+/*
+ * A wait of somebody else's comes back this often.  Append, in the minor
+ * releases before spring 2025, does not see a cancel earlier.
+ */
+#define WATCH_TICK_MS 50
 
 #define RECEIVE_BUFFER (128 * 1024)
 
@@ -73,9 +92,11 @@ struct DvHttp
 	MemoryContextCallback cleanup;
 	CURL *easy; /* NULL once released */
 	struct curl_slist *headers;
-	bool added;   /* the multi handle knows it */
-	bool is_read; /* GET: libcurl may send it again by itself */
-	int sends;    /* how often libcurl began to send it */
+	bool added;      /* the multi handle knows it */
+	dlist_node link; /* in transport.exchanges then */
+	int64 began_us;  /* later by the time in which nobody looked */
+	bool is_read;    /* GET: libcurl may send it again by itself */
+	int sends;       /* how often libcurl began to send it */
 	bool replay_refused;
 	bool done;
 	int connect_timeout; /* seconds, for messages */
@@ -93,14 +114,19 @@ struct DvHttp
 /* The backend's transport: caches, made at first use and kept. */
 static struct
 {
-	CURLM *multi; /* NULL before first use, and after close_idle */
-	int epoll;
-	int active;        /* exchanges the multi handle knows */
-	bool close_wanted; /* close_idle came while some were active */
-	bool failed;       /* epoll_ctl did not do what libcurl asked */
-	int64 due_us;      /* when libcurl wants to be called, -1 never */
+	CURLM *multi;         /* NULL before first use, and after close_idle */
+	int epoll;            /* once there, there for good: others watch it */
+	int timer;            /* in epoll, for those who wait elsewhere */
+	int64 wake_us;        /* when it goes off, or last did */
+	dlist_head exchanges; /* those the multi handle knows */
+	int active;           /* how many */
+	int64 seen_us;        /* when these were last looked at */
+	bool close_wanted;    /* close_idle came while some were active */
+	bool failed;          /* epoll_ctl did not do what libcurl asked */
+	int64 due_us;         /* when libcurl wants to be called, -1 never */
 	uint32 wait_event;
-} transport = {.epoll = -1, .due_us = -1};
+} transport = {
+	.exchanges = DLIST_STATIC_INIT(transport.exchanges), .epoll = -1, .timer = -1, .due_us = -1};
 
 static int64
 now_us(void)
@@ -249,9 +275,9 @@ count_send(void *arg, char *peer, char *local, int peer_port, int local_port)
 /* ---- the multi handle ---- */
 
 static void
-reserve_descriptors(void)
+reserve_descriptors(int n)
 {
-	for (int i = 0; i < MULTI_DESCRIPTORS; i++)
+	for (int i = 0; i < n; i++)
 	{
 		if (AcquireExternalFD())
 			continue;
@@ -265,6 +291,13 @@ reserve_descriptors(void)
 }
 
 static void
+release_descriptors(int n)
+{
+	while (n-- > 0)
+		ReleaseExternalFD();
+}
+
+static void
 close_multi(void)
 {
 	sigset_t saved;
@@ -272,13 +305,9 @@ close_multi(void)
 	block_signals(&saved);
 	if (transport.multi != NULL)
 		curl_multi_cleanup(transport.multi);
-	if (transport.epoll >= 0)
-		close(transport.epoll);
 	restore_signals(&saved);
-	for (int i = 0; i < MULTI_DESCRIPTORS; i++)
-		ReleaseExternalFD();
+	release_descriptors(MULTI_DESCRIPTORS);
 	transport.multi = NULL;
-	transport.epoll = -1;
 	transport.due_us = -1;
 	transport.close_wanted = false;
 	transport.failed = false;
@@ -307,16 +336,48 @@ configure_multi(CURLM *multi)
 		   curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long) MAX_IDLE_CONNECTIONS) == CURLM_OK;
 }
 
+/* False with nothing open. */
+static bool
+create_epoll(void)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+
+	transport.epoll = epoll_create1(EPOLL_CLOEXEC);
+	transport.timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	event.data.fd = transport.timer;
+	if (transport.epoll >= 0 && transport.timer >= 0 &&
+		epoll_ctl(transport.epoll, EPOLL_CTL_ADD, transport.timer, &event) == 0)
+		return true;
+	if (transport.timer >= 0)
+		close(transport.timer);
+	if (transport.epoll >= 0)
+		close(transport.epoll);
+	transport.epoll = transport.timer = -1;
+	return false;
+}
+
+static void
+open_epoll(void)
+{
+	if (transport.epoll >= 0)
+		return;
+	reserve_descriptors(EPOLL_DESCRIPTORS);
+	if (create_epoll())
+		return;
+	release_descriptors(EPOLL_DESCRIPTORS);
+	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+					errmsg("could not set up the HTTP multiplexer: %m")));
+}
+
 static void
 open_multi(void)
 {
 	if (transport.multi != NULL)
 		return;
 	init_curl();
-	reserve_descriptors();
-	transport.epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (transport.epoll >= 0)
-		transport.multi = curl_multi_init();
+	open_epoll();
+	reserve_descriptors(MULTI_DESCRIPTORS);
+	transport.multi = curl_multi_init();
 	if (transport.multi == NULL || !configure_multi(transport.multi))
 	{
 		close_multi();
@@ -430,6 +491,7 @@ detach(DvHttp *http)
 	if (!http->added)
 		return;
 	curl_multi_remove_handle(transport.multi, http->easy);
+	dlist_delete(&http->link);
 	http->added = false;
 	transport.active--;
 }
@@ -453,7 +515,57 @@ finish(DvHttp *http, CURLcode result)
 	MemoryContextSwitchTo(old);
 }
 
+/* ---- time ---- */
+
+/* When an exchange has to be done or, before it was sent, to have a connection. */
+static int64
+deadline_us(const DvHttp *http)
+{
+	int limit = http->sends > 0 ? http->timeout : Min(http->connect_timeout, http->timeout);
+
+	return http->began_us + (int64) limit * 1000000;
+}
+
+/* Somebody looks at the exchanges. */
+static void
+look(void)
+{
+	int64 now = now_us();
+	int64 away = now - transport.seen_us;
+	dlist_iter iter;
+
+	transport.seen_us = now;
+	if (away < AWAY_MIN_US)
+		return;
+	dlist_foreach(iter, &transport.exchanges) dlist_container(DvHttp, link, iter.cur)->began_us +=
+		away;
+}
+
+static void
+give_up_late(void)
+{
+	int64 now = now_us();
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &transport.exchanges)
+	{
+		DvHttp *http = dlist_container(DvHttp, link, iter.cur);
+
+		if (deadline_us(http) <= now)
+			finish(http, CURLE_OPERATION_TIMEDOUT);
+	}
+}
+
 /* ---- driving ---- */
+
+/* Else it would say again and again that its time has come. */
+static void
+drain_timer(void)
+{
+	uint64 times;
+
+	(void) !read(transport.timer, &times, sizeof(times));
+}
 
 static void
 act_on_sockets(void)
@@ -466,6 +578,11 @@ act_on_sockets(void)
 	{
 		int what = 0;
 
+		if (events[i].data.fd == transport.timer)
+		{
+			drain_timer();
+			continue;
+		}
 		if (events[i].events & EPOLLIN)
 			what |= CURL_CSELECT_IN;
 		if (events[i].events & EPOLLOUT)
@@ -522,11 +639,13 @@ drive(void)
 
 	if (transport.active == 0)
 		return;
+	look();
 	block_signals(&saved);
 	act_on_sockets();
 	act_on_timer();
 	restore_signals(&saved);
 	collect_finished();
+	give_up_late();
 
 	if (transport.failed)
 	{
@@ -580,10 +699,9 @@ set_safety(CURL *easy, const DvHttpSpec *spec)
 }
 
 static void
-set_connection(CURL *easy, const DvHttpSpec *spec)
+set_connection(CURL *easy)
 {
-	SET(easy, CURLOPT_CONNECTTIMEOUT, (long) spec->connect_timeout);
-	SET(easy, CURLOPT_TIMEOUT, (long) spec->timeout);
+	SET(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) INT_MAX); /* the default is five minutes */
 	SET(easy, CURLOPT_TCP_KEEPALIVE, 1L);
 	SET(easy, CURLOPT_TCP_NODELAY, 1L);
 	SET(easy, CURLOPT_BUFFERSIZE, (long) RECEIVE_BUFFER);
@@ -706,6 +824,9 @@ attach(DvHttp *http)
 	if (code != CURLM_OK)
 		elog(ERROR, "libcurl refused a request: %s", curl_multi_strerror(code));
 	http->added = true;
+	look();
+	http->began_us = transport.seen_us;
+	dlist_push_tail(&transport.exchanges, &http->link);
 	transport.active++;
 }
 
@@ -717,7 +838,7 @@ dv_http_start(const DvHttpSpec *spec)
 	open_multi();
 	http = create(spec);
 	set_safety(http->easy, spec);
-	set_connection(http->easy, spec);
+	set_connection(http->easy);
 	set_receivers(http);
 	set_request(http, spec);
 	set_headers(http, spec);
@@ -755,22 +876,76 @@ dv_http_poll(void)
 	drive();
 }
 
-int
-dv_http_fd(void)
+/* When drive() has something to do though no socket stirs; -1 never. */
+static int64
+next_due_us(void)
 {
-	open_multi();
-	return transport.epoll;
+	int64 due = transport.active > 0 ? transport.due_us : -1;
+	dlist_iter iter;
+
+	dlist_foreach(iter, &transport.exchanges)
+	{
+		int64 own = deadline_us(dlist_container(DvHttp, link, iter.cur));
+
+		due = due < 0 ? own : Min(due, own);
+	}
+	return due;
 }
 
 long
 dv_http_timeout_ms(void)
 {
+	int64 due = next_due_us();
 	int64 left;
 
-	if (transport.active == 0 || transport.due_us < 0)
+	if (due < 0)
 		return -1;
-	left = transport.due_us - now_us();
+	left = due - now_us();
 	return left <= 0 ? 0 : (long) ((left + 999) / 1000);
+}
+
+static void
+close_watch(void *arg)
+{
+	close((int) (intptr_t) arg);
+	ReleaseExternalFD();
+}
+
+int
+dv_http_watch(void)
+{
+	MemoryContextCallback *callback = palloc0(sizeof(MemoryContextCallback));
+	int fd;
+
+	open_epoll();
+	reserve_descriptors(1);
+	fd = fcntl(transport.epoll, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+	{
+		ReleaseExternalFD();
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+						errmsg("could not watch the sockets of HTTP requests: %m")));
+	}
+	callback->func = close_watch;
+	callback->arg = (void *) (intptr_t) fd;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
+	return fd;
+}
+
+void
+dv_http_wake_after(long ms)
+{
+	int64 now = now_us();
+	int64 wait_us = (int64) (ms < 0 ? WATCH_TICK_MS : Min(ms, WATCH_TICK_MS)) * 1000;
+	struct itimerspec at = {0};
+
+	/* one timer for all who watch: the soonest counts */
+	if (transport.wake_us > now && transport.wake_us <= now + wait_us)
+		return;
+	transport.wake_us = now + wait_us;
+	at.it_value.tv_nsec = Max(wait_us * 1000, 1); /* zero would switch it off */
+	if (timerfd_settime(transport.timer, 0, &at, NULL) != 0)
+		elog(ERROR, "could not set the timer of HTTP requests: %m");
 }
 
 static bool
@@ -784,23 +959,23 @@ any_done(DvHttp *const *requests, int n)
 
 /* The sooner of libcurl's wish and the caller's deadline; -1 when neither has one. */
 static long
-wait_time(int64 deadline_us)
+wait_time(int64 end_us)
 {
 	long wish = dv_http_timeout_ms();
 	int64 left;
 
-	if (deadline_us < 0)
+	if (end_us < 0)
 		return wish;
-	left = Max(deadline_us - now_us(), 0);
+	left = Max(end_us - now_us(), 0);
 	left = Min((left + 999) / 1000, INT_MAX);
 	return wish < 0 ? (long) left : Min(wish, (long) left);
 }
 
 static void
-wait_once(int64 deadline_us)
+wait_once(int64 end_us)
 {
 	int events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH;
-	long timeout = wait_time(deadline_us);
+	long timeout = wait_time(end_us);
 	int happened;
 
 	if (transport.active > 0)
@@ -812,12 +987,13 @@ wait_once(int64 deadline_us)
 								 transport.wait_event);
 	if (happened & WL_LATCH_SET)
 		ResetLatch(MyLatch);
+	transport.seen_us = now_us(); /* waiting is looking */
 }
 
 void
 dv_http_wait(DvHttp *const *requests, int n, long timeout_ms)
 {
-	int64 deadline_us = timeout_ms < 0 ? -1 : now_us() + (int64) timeout_ms * 1000;
+	int64 end_us = timeout_ms < 0 ? -1 : now_us() + (int64) timeout_ms * 1000;
 
 	init_curl(); /* names the wait event */
 	for (;;)
@@ -826,9 +1002,9 @@ dv_http_wait(DvHttp *const *requests, int n, long timeout_ms)
 		drive();
 		if (any_done(requests, n))
 			return;
-		if (deadline_us >= 0 && now_us() >= deadline_us)
+		if (end_us >= 0 && now_us() >= end_us)
 			return;
-		wait_once(deadline_us);
+		wait_once(end_us);
 	}
 }
 
