@@ -12,6 +12,7 @@
 #include "foreign/fdwapi.h"
 
 #include "exec/analyze.h"
+#include "exec/async.h"
 #include "exec/convert.h"
 #include "exec/explain.h"
 #include "exec/import.h"
@@ -38,6 +39,15 @@ static const FdwRoutine routine = {
 	.IterateForeignScan = dataverseIterateForeignScan,
 	.ReScanForeignScan = dataverseReScanForeignScan,
 	.EndForeignScan = dataverseEndForeignScan,
+
+	/*
+	 * No IsForeignScanParallelSafe: each worker would ask for all rows, with a token and limits of
+	 * its own, and Append waits for scans together only where none may run in a worker.
+	 */
+	.IsForeignPathAsyncCapable = dataverseIsForeignPathAsyncCapable,
+	.ForeignAsyncRequest = dataverseForeignAsyncRequest,
+	.ForeignAsyncConfigureWait = dataverseForeignAsyncConfigureWait,
+	.ForeignAsyncNotify = dataverseForeignAsyncNotify,
 
 	/* writing */
 	.AddForeignUpdateTargets = dataverseAddForeignUpdateTargets,

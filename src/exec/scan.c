@@ -39,6 +39,7 @@
 #include "exec/operand.h"
 #include "exec/request.h"
 #include "exec/scan.h"
+#include "remote/transport.h"
 
 /* What one set of operand values leads to. */
 typedef struct Run
@@ -73,6 +74,7 @@ typedef struct DvScan
 	int64 returned;
 	bool impatient; /* Iterate gives up where it would have to wait */
 	bool pending;   /* and has done so */
+	int watch;      /* descriptor for a wait of somebody else's; 0: none yet */
 
 	Datum keys; /* array for the slot that a key join fills; valid while a run is made */
 	bool keys_given;
@@ -543,6 +545,21 @@ dv_scan_calls(ForeignScanState *node, DvCall **calls)
 	if (!scan->running || scan->run->lanes == NULL)
 		return 0;
 	return dv_lanes_calls(scan->run->lanes, calls);
+}
+
+int
+dv_scan_watch(ForeignScanState *node)
+{
+	DvScan *scan = node->fdw_state;
+	MemoryContext before;
+
+	if (scan->watch == 0)
+	{
+		before = MemoryContextSwitchTo(scan->context);
+		scan->watch = dv_http_watch();
+		MemoryContextSwitchTo(before);
+	}
+	return scan->watch;
 }
 
 void

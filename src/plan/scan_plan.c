@@ -512,6 +512,15 @@ sort_keys(const DvRel *dvrel, RelOptInfo *rel, List *pathkeys)
 	return sortkeys;
 }
 
+/* A pushed aggregate has no answer to begin with, and is left to wait by itself. */
+bool
+dataverseIsForeignPathAsyncCapable(ForeignPath *path)
+{
+	RelOptInfo *rel = path->path.parent;
+
+	return IS_SIMPLE_REL(rel) && ((DvRel *) rel->fdw_private)->table->settings.async_capable;
+}
+
 static List *
 operand_types(List *operands)
 {

@@ -12,6 +12,7 @@ extern void dataverseGetForeignPaths(PlannerInfo *root, RelOptInfo *baserel, Oid
 extern ForeignScan *dataverseGetForeignPlan(PlannerInfo *root, RelOptInfo *rel, Oid foreigntableid,
 											ForeignPath *best_path, List *tlist, List *scan_clauses,
 											Plan *outer_plan);
+extern bool dataverseIsForeignPathAsyncCapable(ForeignPath *path);
 
 /*
  * A scan for a key join, costed for one run that brings "sent" rows: "keys" is

@@ -172,6 +172,8 @@ static const Option options[] = {
 	"requests in flight for one statement; the service's own recommendation lowers it", 1, 52},
 	{"use_remote_estimate", BOTH, SETTING(remote_estimate), take_bool, "false",
 	"planning asks the service how many rows there are; its answer is remembered for a minute"},
+	{"async_capable", BOTH, SETTING(async_capable), take_bool, "false",
+	"scans of several such tables below one Append (partitions, UNION ALL) wait together"},
 	{"fdw_startup_cost", BOTH, SETTING(startup_cost), take_real, "100",
 	"planner's cost of beginning a remote scan", 0, 1e10},
 	{"fdw_tuple_cost", BOTH, SETTING(tuple_cost), take_real, "0.2",

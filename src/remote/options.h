@@ -37,6 +37,7 @@ typedef struct DvSettings
 	int batch_size;  /* rows per bulk request */
 	int concurrency; /* requests in flight, 1..52 */
 	bool remote_estimate;
+	bool async_capable;
 	double startup_cost;
 	double tuple_cost;
 	bool updatable;
