@@ -147,6 +147,38 @@ $t->reset_log;
 $t->is_query("DO \$\$ BEGIN PERFORM 1 / (length(name) - length(name)) FROM ($all) x; EXCEPTION WHEN division_by_zero THEN NULL; END \$\$; "
     . digest($all), $expected, 'an error above them');
 
+# --- more of them than the service takes at a time
+
+$t->query(<<'SQL');
+CREATE SCHEMA many;
+DO $$
+BEGIN
+    FOR i IN 1 .. 60 LOOP
+        EXECUTE format('CREATE FOREIGN TABLE many.t%s (name text OPTIONS (attribute_type %L)) SERVER crm '
+            'OPTIONS (table_name %L, entity_set_name %L, primary_id %L)', i, 'String', 'opportunity', 'opportunities', 'opportunityid');
+    END LOOP;
+END $$;
+SQL
+my $many = join ' UNION ALL ', map { "SELECT $_ AS i, name FROM many.t$_" } 1 .. 60;
+$t->reset_log;
+$t->limits(concurrent => 52);
+latency(200);
+$t->is_query("SELECT count(DISTINCT i), count(*) = 60 * count(*) FILTER (WHERE i = 60) FROM ($many) x; "
+    . 'SELECT requests, retries FROM dataverse_connections()', "60|t\n60|0", 'sixty scans');
+cmp_ok(together(), '>', 40, '... together');
+cmp_ok(together(), '<=', 52, '... but no more than the service takes');
+latency(0);
+$t->limits(concurrent => undef);
+
+# --- nothing is left behind
+
+my $open = q{SELECT count(*) FROM pg_ls_dir('/proc/self/fd')};
+my $endings = "SELECT count(*) > 0 FROM ($all) x; SELECT count(*) FROM ($all LIMIT 1) x; "
+    . "DO \$\$ BEGIN PERFORM 1 / (length(name) - length(name)) FROM ($all) x; EXCEPTION WHEN division_by_zero THEN NULL; END \$\$;";
+my @open = split /\n/, $t->query("$endings SELECT 'open', ($open); " . $endings x 10 . " SELECT 'open', ($open)");
+@open = map { /^open\|(\d+)/ } @open;
+cmp_ok($open[1], '<', $open[0] + 10, 'no descriptor stays open') or diag("@open");
+
 # --- a cancel
 
 $t->query(<<'SQL');

@@ -66,6 +66,9 @@
 /* The headers seen on data calls (sheet 1.2) are 2 to 4 kB. */
 #define MAX_HEAD (64 * 1024)
 
+/* Under way at a time; further ones wait their turn: the service refuses more (sheet 7.1). */
+#define MAX_EXCHANGES 52
+
 /* Idle connections kept: the service's own limit on concurrency, and the authority. */
 #define MAX_IDLE_CONNECTIONS 53
 
@@ -93,7 +96,8 @@ struct DvHttp
 	CURL *easy; /* NULL once released */
 	struct curl_slist *headers;
 	bool added;      /* the multi handle knows it */
-	dlist_node link; /* in transport.exchanges then */
+	bool waiting;    /* it will, when there is room */
+	dlist_node link; /* in transport.exchanges or transport.waiting */
 	int64 began_us;  /* later by the time in which nobody looked */
 	bool is_read;    /* GET: libcurl may send it again by itself */
 	int sends;       /* how often libcurl began to send it */
@@ -120,13 +124,17 @@ static struct
 	int64 wake_us;        /* when it goes off, or last did */
 	dlist_head exchanges; /* those the multi handle knows */
 	int active;           /* how many */
+	dlist_head waiting;   /* those that have no place yet */
 	int64 seen_us;        /* when these were last looked at */
 	bool close_wanted;    /* close_idle came while some were active */
 	bool failed;          /* epoll_ctl did not do what libcurl asked */
 	int64 due_us;         /* when libcurl wants to be called, -1 never */
 	uint32 wait_event;
-} transport = {
-	.exchanges = DLIST_STATIC_INIT(transport.exchanges), .epoll = -1, .timer = -1, .due_us = -1};
+} transport = {.exchanges = DLIST_STATIC_INIT(transport.exchanges),
+			   .waiting = DLIST_STATIC_INIT(transport.waiting),
+			   .epoll = -1,
+			   .timer = -1,
+			   .due_us = -1};
 
 static int64
 now_us(void)
@@ -488,6 +496,9 @@ bytes_sent(CURL *easy)
 static void
 detach(DvHttp *http)
 {
+	if (http->waiting)
+		dlist_delete(&http->link);
+	http->waiting = false;
 	if (!http->added)
 		return;
 	curl_multi_remove_handle(transport.multi, http->easy);
@@ -631,12 +642,46 @@ collect_finished(void)
 	}
 }
 
+static CURLMcode
+attach(DvHttp *http)
+{
+	sigset_t saved;
+	CURLMcode code;
+
+	block_signals(&saved);
+	code = curl_multi_add_handle(transport.multi, http->easy);
+	restore_signals(&saved);
+	if (code != CURLM_OK)
+		return code;
+	look();
+	http->added = true;
+	http->began_us = transport.seen_us;
+	dlist_push_tail(&transport.exchanges, &http->link);
+	transport.active++;
+	return code;
+}
+
+/* Those that had no place, as far as there is room. */
+static void
+attach_waiting(void)
+{
+	while (transport.active < MAX_EXCHANGES && !dlist_is_empty(&transport.waiting))
+	{
+		DvHttp *http = dlist_container(DvHttp, link, dlist_pop_head_node(&transport.waiting));
+
+		http->waiting = false;
+		if (attach(http) != CURLM_OK)
+			finish(http, CURLE_OUT_OF_MEMORY);
+	}
+}
+
 /* All that can be done without waiting. */
 static void
 drive(void)
 {
 	sigset_t saved;
 
+	attach_waiting();
 	if (transport.active == 0)
 		return;
 	look();
@@ -646,6 +691,7 @@ drive(void)
 	restore_signals(&saved);
 	collect_finished();
 	give_up_late();
+	attach_waiting();
 
 	if (transport.failed)
 	{
@@ -812,24 +858,6 @@ create(const DvHttpSpec *spec)
 	return http;
 }
 
-static void
-attach(DvHttp *http)
-{
-	sigset_t saved;
-	CURLMcode code;
-
-	block_signals(&saved);
-	code = curl_multi_add_handle(transport.multi, http->easy);
-	restore_signals(&saved);
-	if (code != CURLM_OK)
-		elog(ERROR, "libcurl refused a request: %s", curl_multi_strerror(code));
-	http->added = true;
-	look();
-	http->began_us = transport.seen_us;
-	dlist_push_tail(&transport.exchanges, &http->link);
-	transport.active++;
-}
-
 DvHttp *
 dv_http_start(const DvHttpSpec *spec)
 {
@@ -842,9 +870,16 @@ dv_http_start(const DvHttpSpec *spec)
 	set_receivers(http);
 	set_request(http, spec);
 	set_headers(http, spec);
-	attach(http);
+	http->waiting = true;
+	dlist_push_tail(&transport.waiting, &http->link);
 	drive(); /* on a standing connection this already sends it */
 	return http;
+}
+
+static bool
+busy(void)
+{
+	return transport.active > 0 || !dlist_is_empty(&transport.waiting);
 }
 
 void
@@ -853,7 +888,7 @@ dv_http_release(DvHttp *http)
 	if (http == NULL)
 		return;
 	MemoryContextDelete(http->context);
-	if (transport.close_wanted && transport.active == 0)
+	if (transport.close_wanted && !busy())
 		close_multi();
 }
 
@@ -862,7 +897,7 @@ dv_http_close_idle(void)
 {
 	if (transport.multi == NULL)
 		return;
-	if (transport.active > 0)
+	if (busy())
 		transport.close_wanted = true;
 	else
 		close_multi();
