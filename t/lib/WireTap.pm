@@ -138,6 +138,12 @@ sub requests
     return @found;
 }
 
+# How many connections there have been, over which anything was sent.
+sub connections
+{
+    return scalar(my @files = glob "$_[0]->{dir}/*");
+}
+
 # Those that write.
 sub writes
 {
