@@ -25,7 +25,7 @@
 #include "exec/async.h"
 #include "exec/lanes.h"
 #include "exec/scan.h"
-#include "remote/transport.h"
+#include "remote/pollset.h"
 
 /* A row, the end, or word that there is none yet. */
 static void
@@ -86,6 +86,6 @@ dataverseForeignAsyncConfigureWait(AsyncRequest *areq)
 	Assert(areq->callback_pending);
 
 	/* what another scan's turn has brought for this one stirs no socket any more */
-	dv_http_wake_after(next_due(node));
+	dv_pollset_wake_after(next_due(node));
 	AddWaitEventToSet(append->as_eventset, WL_SOCKET_READABLE, dv_scan_watch(node), NULL, areq);
 }

@@ -39,7 +39,7 @@
 #include "exec/operand.h"
 #include "exec/request.h"
 #include "exec/scan.h"
-#include "remote/transport.h"
+#include "remote/pollset.h"
 
 /* What one set of operand values leads to. */
 typedef struct Run
@@ -556,7 +556,7 @@ dv_scan_watch(ForeignScanState *node)
 	if (scan->watch == 0)
 	{
 		before = MemoryContextSwitchTo(scan->context);
-		scan->watch = dv_http_watch();
+		scan->watch = dv_pollset_watch();
 		MemoryContextSwitchTo(before);
 	}
 	return scan->watch;

@@ -46,7 +46,7 @@ extern bool dv_scan_pending(ForeignScanState *node);
 /* What it waits for: at most DV_LANES_CALLS calls (exec/lanes.h); their number. */
 extern int dv_scan_calls(ForeignScanState *node, DvCall **calls);
 
-/* The scan's own descriptor for a wait of somebody else's (dv_http_watch). */
+/* The scan's own descriptor for a wait of somebody else's (dv_pollset_watch). */
 extern int dv_scan_watch(ForeignScanState *node);
 
 /* For explain: the request(s) as they go out (parameters not known yet as $n), and the counts. */

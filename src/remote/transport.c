@@ -1,6 +1,6 @@
 /*
  * transport.c
- *	  One multi handle per backend, its sockets behind one epoll descriptor.
+ *	  One multi handle per backend, its sockets behind one descriptor.
  *
  * Decides how bytes go over the wire: TLS is always verified, redirects,
  * cookies and .netrc are never used, compression and HTTP/2 are negotiated.
@@ -35,10 +35,7 @@
 #include "compat.h"
 
 #include <signal.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/timerfd.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <curl/curl.h>
@@ -53,6 +50,7 @@
 
 #include "odata/buf.h"
 #include "odata/inflate.h"
+#include "remote/pollset.h"
 #include "remote/transport.h"
 
 /* CURLOPT_QUICK_EXIT: without it, a cancel during name resolution waits for the resolver. */
@@ -72,20 +70,11 @@
 /* Idle connections kept: the service's own limit on concurrency, and the authority. */
 #define MAX_IDLE_CONNECTIONS 53
 
-/* Descriptors of the multiplexer: epoll and its timer. */
-#define EPOLL_DESCRIPTORS 2
-
 /* Descriptors that a multi handle holds: a wake-up pair. */
 #define MULTI_DESCRIPTORS 2
 
 /* Being away for less is decoding and waiting, and counts. */
 #define AWAY_MIN_US 1000000
-
-/*
- * A wait of somebody else's comes back this often.  Append, in the minor
- * releases before spring 2025, does not see a cancel earlier.
- */
-#define WATCH_TICK_MS 50
 
 #define RECEIVE_BUFFER (128 * 1024)
 
@@ -119,9 +108,6 @@ struct DvHttp
 static struct
 {
 	CURLM *multi;         /* NULL before first use, and after close_idle */
-	int epoll;            /* once there, there for good: others watch it */
-	int timer;            /* in epoll, for those who wait elsewhere */
-	int64 wake_us;        /* when it goes off, or last did */
 	dlist_head exchanges; /* those the multi handle knows */
 	int active;           /* how many */
 	dlist_head waiting;   /* those that have no place yet */
@@ -132,8 +118,6 @@ static struct
 	uint32 wait_event;
 } transport = {.exchanges = DLIST_STATIC_INIT(transport.exchanges),
 			   .waiting = DLIST_STATIC_INIT(transport.waiting),
-			   .epoll = -1,
-			   .timer = -1,
 			   .due_us = -1};
 
 static int64
@@ -181,23 +165,13 @@ info_long(CURL *easy, CURLINFO which)
 static int
 watch_socket(CURL *easy, curl_socket_t sock, int what, void *unused, void *socket_unused)
 {
-	struct epoll_event event = {0};
+	uint32 events = 0;
 
-	if (what == CURL_POLL_REMOVE)
-	{
-		/* closing a socket has already taken it out */
-		(void) epoll_ctl(transport.epoll, EPOLL_CTL_DEL, sock, &event);
-		return 0;
-	}
-
-	event.data.fd = sock;
-	if (what & CURL_POLL_IN)
-		event.events |= EPOLLIN;
-	if (what & CURL_POLL_OUT)
-		event.events |= EPOLLOUT;
-
-	if (epoll_ctl(transport.epoll, EPOLL_CTL_MOD, sock, &event) != 0 &&
-		(errno != ENOENT || epoll_ctl(transport.epoll, EPOLL_CTL_ADD, sock, &event) != 0))
+	if (what != CURL_POLL_REMOVE && (what & CURL_POLL_IN))
+		events |= EPOLLIN;
+	if (what != CURL_POLL_REMOVE && (what & CURL_POLL_OUT))
+		events |= EPOLLOUT;
+	if (!dv_pollset_set(sock, events))
 		transport.failed = true;
 	return 0;
 }
@@ -283,29 +257,6 @@ count_send(void *arg, char *peer, char *local, int peer_port, int local_port)
 /* ---- the multi handle ---- */
 
 static void
-reserve_descriptors(int n)
-{
-	for (int i = 0; i < n; i++)
-	{
-		if (AcquireExternalFD())
-			continue;
-		while (i-- > 0)
-			ReleaseExternalFD();
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-						errmsg("could not reserve file descriptors for HTTP requests"),
-						errhint("Raise the operating system's limit of open files, or lower "
-								"max_files_per_process.")));
-	}
-}
-
-static void
-release_descriptors(int n)
-{
-	while (n-- > 0)
-		ReleaseExternalFD();
-}
-
-static void
 close_multi(void)
 {
 	sigset_t saved;
@@ -314,7 +265,7 @@ close_multi(void)
 	if (transport.multi != NULL)
 		curl_multi_cleanup(transport.multi);
 	restore_signals(&saved);
-	release_descriptors(MULTI_DESCRIPTORS);
+	dv_pollset_release(MULTI_DESCRIPTORS);
 	transport.multi = NULL;
 	transport.due_us = -1;
 	transport.close_wanted = false;
@@ -344,47 +295,14 @@ configure_multi(CURLM *multi)
 		   curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long) MAX_IDLE_CONNECTIONS) == CURLM_OK;
 }
 
-/* False with nothing open. */
-static bool
-create_epoll(void)
-{
-	struct epoll_event event = {.events = EPOLLIN};
-
-	transport.epoll = epoll_create1(EPOLL_CLOEXEC);
-	transport.timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	event.data.fd = transport.timer;
-	if (transport.epoll >= 0 && transport.timer >= 0 &&
-		epoll_ctl(transport.epoll, EPOLL_CTL_ADD, transport.timer, &event) == 0)
-		return true;
-	if (transport.timer >= 0)
-		close(transport.timer);
-	if (transport.epoll >= 0)
-		close(transport.epoll);
-	transport.epoll = transport.timer = -1;
-	return false;
-}
-
-static void
-open_epoll(void)
-{
-	if (transport.epoll >= 0)
-		return;
-	reserve_descriptors(EPOLL_DESCRIPTORS);
-	if (create_epoll())
-		return;
-	release_descriptors(EPOLL_DESCRIPTORS);
-	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-					errmsg("could not set up the HTTP multiplexer: %m")));
-}
-
 static void
 open_multi(void)
 {
 	if (transport.multi != NULL)
 		return;
 	init_curl();
-	open_epoll();
-	reserve_descriptors(MULTI_DESCRIPTORS);
+	dv_pollset_open();
+	dv_pollset_reserve(MULTI_DESCRIPTORS);
 	transport.multi = curl_multi_init();
 	if (transport.multi == NULL || !configure_multi(transport.multi))
 	{
@@ -548,8 +466,10 @@ look(void)
 	transport.seen_us = now;
 	if (away < AWAY_MIN_US)
 		return;
-	dlist_foreach(iter, &transport.exchanges) dlist_container(DvHttp, link, iter.cur)->began_us +=
-		away;
+	dlist_foreach(iter, &transport.exchanges)
+	{
+		dlist_container(DvHttp, link, iter.cur)->began_us += away;
+	}
 }
 
 static void
@@ -569,31 +489,17 @@ give_up_late(void)
 
 /* ---- driving ---- */
 
-/* Else it would say again and again that its time has come. */
-static void
-drain_timer(void)
-{
-	uint64 times;
-
-	(void) !read(transport.timer, &times, sizeof(times));
-}
-
 static void
 act_on_sockets(void)
 {
 	struct epoll_event events[32];
 	int running;
-	int n = epoll_wait(transport.epoll, events, lengthof(events), 0);
+	int n = dv_pollset_ready(events, lengthof(events));
 
 	for (int i = 0; i < n; i++)
 	{
 		int what = 0;
 
-		if (events[i].data.fd == transport.timer)
-		{
-			drain_timer();
-			continue;
-		}
 		if (events[i].events & EPOLLIN)
 			what |= CURL_CSELECT_IN;
 		if (events[i].events & EPOLLOUT)
@@ -939,50 +845,6 @@ dv_http_timeout_ms(void)
 	return left <= 0 ? 0 : (long) ((left + 999) / 1000);
 }
 
-static void
-close_watch(void *arg)
-{
-	close((int) (intptr_t) arg);
-	ReleaseExternalFD();
-}
-
-int
-dv_http_watch(void)
-{
-	MemoryContextCallback *callback = palloc0(sizeof(MemoryContextCallback));
-	int fd;
-
-	open_epoll();
-	reserve_descriptors(1);
-	fd = fcntl(transport.epoll, F_DUPFD_CLOEXEC, 0);
-	if (fd < 0)
-	{
-		ReleaseExternalFD();
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-						errmsg("could not watch the sockets of HTTP requests: %m")));
-	}
-	callback->func = close_watch;
-	callback->arg = (void *) (intptr_t) fd;
-	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
-	return fd;
-}
-
-void
-dv_http_wake_after(long ms)
-{
-	int64 now = now_us();
-	int64 wait_us = (int64) (ms < 0 ? WATCH_TICK_MS : Min(ms, WATCH_TICK_MS)) * 1000;
-	struct itimerspec at = {0};
-
-	/* one timer for all who watch: the soonest counts */
-	if (transport.wake_us > now && transport.wake_us <= now + wait_us)
-		return;
-	transport.wake_us = now + wait_us;
-	at.it_value.tv_nsec = Max(wait_us * 1000, 1); /* zero would switch it off */
-	if (timerfd_settime(transport.timer, 0, &at, NULL) != 0)
-		elog(ERROR, "could not set the timer of HTTP requests: %m");
-}
-
 static bool
 any_done(DvHttp *const *requests, int n)
 {
@@ -1018,7 +880,7 @@ wait_once(int64 end_us)
 	if (timeout >= 0)
 		events |= WL_TIMEOUT;
 	happened = WaitLatchOrSocket(MyLatch, events,
-								 transport.active > 0 ? transport.epoll : PGINVALID_SOCKET, timeout,
+								 transport.active > 0 ? dv_pollset_fd() : PGINVALID_SOCKET, timeout,
 								 transport.wait_event);
 	if (happened & WL_LATCH_SET)
 		ResetLatch(MyLatch);

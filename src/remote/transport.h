@@ -49,16 +49,6 @@ extern bool dv_http_done(const DvHttp *http);
 /* After how long there is something to be driven even if no socket stirs; -1: none. */
 extern long dv_http_timeout_ms(void);
 
-/*
- * For a wait of somebody else's (async Append): a descriptor that is readable
- * when something may have to be driven.  Each call gives another one, since a
- * set of events takes each only once; closed with the current memory context.
- */
-extern int dv_http_watch(void);
-
-/* Makes these descriptors readable, once, after that time (-1: none) at the latest. */
-extern void dv_http_wake_after(long ms);
-
 /* After done. error.kind is NONE when an answer arrived, whatever its status. */
 extern const DvError *dv_http_error(const DvHttp *http);
 extern int dv_http_status(const DvHttp *http);
