@@ -34,6 +34,14 @@ $t->is_query("INSERT INTO crm.account (name) SELECT slowly(i, 7) FROM generate_s
 is($t->requests(qr{POST}), 4, '... with one request a batch');
 $t->is_query("SELECT count(*) FROM crm.account WHERE name LIKE 'a %'", '20', '... and every row once');
 
+# Patience counts from the first failure on: before it, nothing was repeated.
+$t->query("ALTER SERVER crm OPTIONS (ADD retry_timeout '1')");
+$t->reset_log;
+$t->faults({ match => { path => 'accounts.*skiptoken' }, times => 1, behaviour => 'truncate' });
+$t->is_query("BEGIN; DECLARE c CURSOR FOR SELECT name FROM crm.account; MOVE 2 c; "
+    . "SELECT FROM pg_sleep(1.5); MOVE ALL c; COMMIT; $retries", '1', 'a connection lost while a cursor rests');
+$t->query("ALTER SERVER crm OPTIONS (DROP retry_timeout)");
+
 # A service that hangs is still one.
 $t->reset_log;
 $t->faults({ match => { path => 'accounts' }, times => -1, behaviour => 'hang' });

@@ -4,8 +4,9 @@
  *
  * Decides when to send again: dv_fault_decide says whether it is safe and how
  * long to wait, this file says when patience ends.  Patience is the option
- * retry_timeout over the whole call.  A service that cannot be reached and has
- * never answered is not tried again, since its address is the likelier fault.
+ * retry_timeout, from the first failure on: a call may have rested before.  A
+ * service that cannot be reached and has never answered is not tried again,
+ * since its address is the likelier fault.
  *
  * A call that is asked to wait (429 with Retry-After) makes all later ones of
  * its service wait as well: pressing on lengthens the wait (sheet 7.1).
@@ -53,9 +54,9 @@ struct DvCall
 	int failures; /* attempts after which the service did not say how long to wait */
 	bool renewed; /* the one new token was asked for */
 	bool ambiguous;
-	bool throttled; /* this sleep is one the service asked for */
-	int64 began_us; /* monotonic */
-	int64 slept_us; /* when the sleep began */
+	bool throttled;  /* this sleep is one the service asked for */
+	int64 failed_us; /* monotonic: when the first attempt failed; 0: none has */
+	int64 slept_us;  /* when the sleep began */
 	int64 wake_us;
 	DvError error;
 };
@@ -324,7 +325,10 @@ shared_wait_us(const DvCall *call)
 static int64
 patience_us(const DvCall *call)
 {
-	return (int64) call->service->server->retry_timeout * 1000000 - (now_us() - call->began_us);
+	int64 now = now_us();
+	int64 since = call->failed_us > 0 ? call->failed_us : now;
+
+	return (int64) call->service->server->retry_timeout * 1000000 - (now - since);
 }
 
 static void
@@ -450,7 +454,7 @@ out_of_patience(const DvCall *call, int64 wait_us)
 {
 	if (call->error.kind == DV_ERROR_CONNECT && !call->service->answered)
 		return true;
-	return wait_us > patience_us(call);
+	return wait_us >= patience_us(call);
 }
 
 static void
@@ -459,6 +463,8 @@ repeat_later(DvCall *call, long wait_ms)
 	int64 wait_us = (int64) wait_ms * 1000;
 	bool asked = call->error.status == 429 || call->error.retry_after_ms >= 0;
 
+	if (call->failed_us == 0)
+		call->failed_us = now_us();
 	if (out_of_patience(call, wait_us))
 	{
 		call->state = CALL_DONE;
@@ -570,7 +576,6 @@ create(DvService *service, const DvCallSpec *spec)
 	call->spec.path = pstrdup(spec->path);
 	call->spec.content_type = spec->content_type != NULL ? pstrdup(spec->content_type) : NULL;
 	call->spec.headers = copy_headers(spec->headers);
-	call->began_us = now_us();
 	dv_error_clear(&call->error);
 	if (!make_url(call))
 		call->state = CALL_DONE;
