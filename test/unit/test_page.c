@@ -102,6 +102,12 @@ test_values(void)
 
 	refused_value("");
 	refused_value("01");
+	refused_value("-01");
+	refused_value("00.5");
+	refused_value("-");
+	refused_value("-.5");
+	refused_value("1.e2");
+	refused_value("1.5.5");
 	refused_value("+1");
 	refused_value("1.");
 	refused_value(".5");
