@@ -16,6 +16,10 @@
  * (backslash, control character, no end) goes to the lexer, which is the judge
  * of everything unusual and of numbers and words.
  *
+ * A related row's properties, wanted as "nav/column", are read where they stand:
+ * an object that holds some is a level of its own, with keys of its own to
+ * expect, and everything else that is nested is skipped.
+ *
  * Nothing is copied: fields point into the body.  Only strings with escapes
  * are written out, into one buffer that the next row reuses.  That is done here
  * and not by the lexer, because in a server the lexer writes the database's
@@ -94,8 +98,21 @@ typedef struct Expected
 {
 	const char *key; /* at its opening quote */
 	int len;         /* with both quotes */
-	int field;       /* FIELD_UNWANTED for none */
+	int field;       /* FIELD_UNWANTED for none; from nproperties on: a level */
 } Expected;
+
+/* The row, or an object in it that holds wanted properties. */
+typedef struct Level
+{
+	int outer;        /* level it stands in; -1 for the row */
+	const char *name; /* its key there, not NUL-terminated */
+	int len;
+	Expected *expected;
+	int nexpected;
+	int cap_expected;
+	int position; /* of the key expected next */
+	uint32 seen;  /* number of the row that last had it */
+} Level;
 
 /* A field whose text is in the buffer of written-out strings, which may still move. */
 typedef struct Escaped
@@ -115,16 +132,16 @@ struct DvPage
 	DvError failure; /* PAGE_FAILED: what every further call returns */
 	JsonLexContext *lex;
 
-	const char *const *properties;
 	int nproperties;
-	int *lengths; /* of the properties */
+	const char **names; /* of the properties in their level */
+	int *lengths;       /* of the names */
+	int *level_of;
 	int *same_as; /* first place of that name: the place itself, unless wanted twice */
 	bool repeats; /* is any wanted twice? */
 
-	Expected *expected;
-	int nexpected;
-	int cap_expected;
-	int position; /* of the key expected next */
+	Level *levels; /* the row first */
+	int nlevels;
+	int depth; /* levels around the one being read */
 
 	uint32 *seen; /* number of the row that last had this property */
 	uint32 row;
@@ -502,7 +519,7 @@ nest(DvPage *page, Nesting *nesting)
 {
 	bool object = *page->cur == '{';
 
-	if (nesting->depth + DEPTH_OUTSIDE >= DV_PAGE_DEPTH)
+	if (nesting->depth + page->depth + DEPTH_OUTSIDE >= DV_PAGE_DEPTH)
 	{
 		dv_error_set(&page->failure, DV_ERROR_LIMIT, "the answer nests deeper than %d levels",
 					 DV_PAGE_DEPTH);
@@ -596,45 +613,74 @@ read_value(DvPage *page, DvField *field, bool *escaped)
  * Rows.
  */
 
-/* Place of a property by name. */
+/* Place of a property of the level by name. */
 static int
-find_property(const DvPage *page, const char *name, int len)
+find_property(const DvPage *page, int level, const char *name, int len)
 {
 	int i;
 
 	for (i = 0; i < page->nproperties; i++)
 	{
-		if (page->lengths[i] == len && memcmp(page->properties[i], name, len) == 0)
+		if (page->lengths[i] == len && page->level_of[i] == level &&
+			memcmp(page->names[i], name, len) == 0)
 			return i;
 	}
 	return FIELD_UNWANTED;
 }
 
+/* The level that stands in another under this name, or -1. */
+static int
+find_level(const DvPage *page, int outer, const char *name, int len)
+{
+	int i;
+
+	for (i = 1; i < page->nlevels; i++)
+	{
+		if (page->levels[i].outer == outer && page->levels[i].len == len &&
+			memcmp(page->levels[i].name, name, len) == 0)
+			return i;
+	}
+	return -1;
+}
+
+/* Where the value of a key goes. */
+static int
+find_field(const DvPage *page, int level, const char *name, int len)
+{
+	int field = find_property(page, level, name, len);
+	int inner;
+
+	if (field != FIELD_UNWANTED || page->nlevels == 1)
+		return field;
+	inner = find_level(page, level, name, len);
+	return inner < 0 ? FIELD_UNWANTED : page->nproperties + inner;
+}
+
 /* Remembers a key at the place where it was met. */
 static void
-expect_key(DvPage *page, const char *key, int len, int field)
+expect_key(Level *level, const char *key, int len, int field)
 {
 	Expected *place;
 
-	if (page->nexpected == EXPECTED_MAX)
+	if (level->nexpected == EXPECTED_MAX)
 		return;
-	if (page->nexpected == page->cap_expected)
+	if (level->nexpected == level->cap_expected)
 	{
-		page->cap_expected *= 2;
-		page->expected = repalloc(page->expected, page->cap_expected * sizeof(Expected));
+		level->cap_expected *= 2;
+		level->expected = repalloc(level->expected, level->cap_expected * sizeof(Expected));
 	}
-	place = &page->expected[page->position];
-	memmove(place + 1, place, (page->nexpected - page->position) * sizeof(Expected));
+	place = &level->expected[level->position];
+	memmove(place + 1, place, (level->nexpected - level->position) * sizeof(Expected));
 	place->key = key;
 	place->len = len;
 	place->field = field;
-	page->nexpected++;
-	page->position++;
+	level->nexpected++;
+	level->position++;
 }
 
 /* A key not met before. */
 static int
-read_new_key(DvPage *page)
+read_new_key(DvPage *page, int level)
 {
 	const char *key;
 	int len;
@@ -648,13 +694,14 @@ read_new_key(DvPage *page)
 		StringInfoData name;
 
 		initStringInfo(&name);
-		field = write_out(page, &name, key, key + len) ? find_property(page, name.data, name.len)
-													   : FIELD_FAILURE;
+		field = write_out(page, &name, key, key + len)
+					? find_field(page, level, name.data, name.len)
+					: FIELD_FAILURE;
 		pfree(name.data);
 		return field;
 	}
-	field = find_property(page, key, len);
-	expect_key(page, key - 1, len + 2, field);
+	field = find_field(page, level, key, len);
+	expect_key(&page->levels[level], key - 1, len + 2, field);
 	return field;
 }
 
@@ -667,10 +714,11 @@ at_expected(const DvPage *page, const Expected *expected)
 
 /* Where the next key's value goes. */
 static inline int
-match_key(DvPage *page)
+match_key(DvPage *page, int number)
 {
-	int n = page->nexpected;
-	int place = page->position;
+	Level *level = &page->levels[number];
+	int n = level->nexpected;
+	int place = level->position;
 	int i;
 
 	skip_blanks(page);
@@ -678,19 +726,19 @@ match_key(DvPage *page)
 	{
 		if (place >= n)
 			place = 0;
-		if (at_expected(page, &page->expected[place]))
+		if (at_expected(page, &level->expected[place]))
 		{
-			page->cur += page->expected[place].len;
-			page->position = place + 1;
+			page->cur += level->expected[place].len;
+			level->position = place + 1;
 			if (!accept(page, ':'))
 			{
 				fail(page, "a colon is missing");
 				return FIELD_FAILURE;
 			}
-			return page->expected[place].field;
+			return level->expected[place].field;
 		}
 	}
-	return read_new_key(page);
+	return read_new_key(page, number);
 }
 
 /* Marks a property as met in this row. */
@@ -729,43 +777,75 @@ settle_row(DvPage *page, DvField *fields)
 		fields[i] = fields[page->same_as[i]];
 }
 
+static bool read_members(DvPage *page, DvField *fields, int level);
+
+/* A related row, or null for none. */
 static bool
-read_property(DvPage *page, DvField *fields)
+read_level(DvPage *page, DvField *fields, int level)
+{
+	DvField value;
+	bool escaped;
+	bool read;
+
+	if (page->levels[level].seen == page->row)
+		return fail(page, "a row has the same property twice");
+	page->levels[level].seen = page->row;
+	if (peek(page) == '{')
+	{
+		page->depth++;
+		read = read_members(page, fields, level);
+		page->depth--;
+		return read;
+	}
+	if (!read_value(page, &value, &escaped))
+		return false;
+	return value.kind == DV_FIELD_ABSENT || fail(page, "a related row is not an object");
+}
+
+static bool
+read_property(DvPage *page, DvField *fields, int level)
 {
 	DvField unwanted;
 	bool escaped;
-	int field = match_key(page);
+	int field = match_key(page, level);
 
 	if (field == FIELD_FAILURE)
 		return false;
 	if (field == FIELD_UNWANTED)
 		return read_value(page, &unwanted, &escaped);
+	if (field >= page->nproperties)
+		return read_level(page, fields, field - page->nproperties);
 	if (!meet(page, field) || !read_value(page, &fields[field], &escaped))
 		return false;
 	return !escaped || keep_escaped(page, fields, field);
 }
 
+/* From the opening brace to the closing one. */
 static bool
-read_row(DvPage *page, DvField *fields)
+read_members(DvPage *page, DvField *fields, int level)
 {
 	if (!accept(page, '{'))
 		return fail(page, "a row is not an object");
+	page->levels[level].position = 0;
+	if (accept(page, '}'))
+		return true;
+	do
+	{
+		if (!read_property(page, fields, level))
+			return false;
+	} while (accept(page, ','));
+	return accept(page, '}') || fail(page, "a comma or an end is missing");
+}
+
+static bool
+read_row(DvPage *page, DvField *fields)
+{
 	memset(fields, 0, page->nproperties * sizeof(DvField));
 	page->row++;
-	page->position = 0;
 	page->nescaped = 0;
 	resetStringInfo(&page->text);
-
-	if (!accept(page, '}'))
-	{
-		do
-		{
-			if (!read_property(page, fields))
-				return false;
-		} while (accept(page, ','));
-		if (!accept(page, '}'))
-			return fail(page, "a comma or an end is missing");
-	}
+	if (!read_members(page, fields, 0))
+		return false;
 	settle_row(page, fields);
 	page->rows++;
 	return true;
@@ -1020,6 +1100,47 @@ advance(DvPage *page, DvField *fields)
  * For the callers.
  */
 
+/* A level inside another; the same one when it is there already. */
+static int
+add_level(DvPage *page, int outer, const char *name, int len)
+{
+	int found = find_level(page, outer, name, len);
+	Level *level;
+
+	if (found >= 0)
+		return found;
+	page->levels = repalloc(page->levels, (page->nlevels + 1) * sizeof(Level));
+	level = &page->levels[page->nlevels];
+	memset(level, 0, sizeof(Level));
+	level->outer = outer;
+	level->name = name;
+	level->len = len;
+	level->cap_expected = 64;
+	level->expected = palloc(level->cap_expected * sizeof(Expected));
+	return page->nlevels++;
+}
+
+/* A property's level and its name there: annotations hold no slash before their @. */
+static void
+place_property(DvPage *page, int property, const char *path)
+{
+	const char *end = path + strcspn(path, "@");
+	const char *slash;
+	int level = 0;
+
+	while ((slash = memchr(path, '/', end - path)) != NULL)
+	{
+		level = add_level(page, level, path, (int) (slash - path));
+		path = slash + 1;
+	}
+	page->level_of[property] = level;
+	page->names[property] = path;
+	page->lengths[property] = (int) strlen(path);
+	page->same_as[property] = property;
+	page->same_as[property] = find_property(page, level, path, page->lengths[property]);
+	page->repeats = page->repeats || page->same_as[property] != property;
+}
+
 DvPage *
 dv_page_open(const char *body, size_t len, int encoding, bool single, const char *const *properties,
 			 int nproperties)
@@ -1036,20 +1157,22 @@ dv_page_open(const char *body, size_t len, int encoding, bool single, const char
 	page->single = single;
 	page->lex = DV_JSON_LEXER(body, len, encoding);
 
-	page->properties = properties;
 	page->nproperties = nproperties;
+	page->names = palloc0((nproperties + 1) * sizeof(char *));
 	page->lengths = palloc0((nproperties + 1) * sizeof(int));
+	page->level_of = palloc0((nproperties + 1) * sizeof(int));
 	page->same_as = palloc0((nproperties + 1) * sizeof(int));
+	page->levels = palloc(sizeof(Level));
+	(void) add_level(page, -1, "", 0);
 	for (i = 0; i < nproperties; i++)
 	{
-		page->lengths[i] = (int) strlen(properties[i]);
-		page->same_as[i] = find_property(page, properties[i], page->lengths[i]);
-		page->repeats = page->repeats || page->same_as[i] != i;
+		page->level_of[i] = -1;
+		page->lengths[i] = -1;
 	}
+	for (i = 0; i < nproperties; i++)
+		place_property(page, i, properties[i]);
 	page->seen = palloc0((nproperties + 1) * sizeof(uint32));
 	page->escaped = palloc0((nproperties + 1) * sizeof(Escaped));
-	page->cap_expected = 64;
-	page->expected = palloc(page->cap_expected * sizeof(Expected));
 	initStringInfo(&page->text);
 	return page;
 }
@@ -1137,7 +1260,11 @@ dv_page_close(DvPage *page)
 	}
 	DV_JSON_LEXER_FREE(page->lex);
 	pfree(page->text.data);
-	pfree(page->expected);
+	for (i = 0; i < page->nlevels; i++)
+		pfree(page->levels[i].expected);
+	pfree(page->levels);
+	pfree(page->names);
+	pfree(page->level_of);
 	pfree(page->escaped);
 	pfree(page->seen);
 	pfree(page->lengths);

@@ -38,8 +38,9 @@ typedef struct DvPage DvPage;
  * database has another encoding converts each value it uses; a body converted
  * beforehand (any server encoding is taken) fails at \u escapes above ASCII.
  * properties: names wanted, in the order fields are to be filled; annotations
- * (name@OData.Community...) are names like others; the array and its strings
- * must outlive the page.  The page is palloc'd.
+ * (name@OData.Community...) are names like others; "nav/name" is a property of
+ * the object that stands under "nav", at any depth, and absent where that is
+ * null or absent.  The strings must outlive the page.  The page is palloc'd.
  * A body that is one object without "value" (a single row, 2.1.2) is read as
  * a page of one row when single is true.
  */

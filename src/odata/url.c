@@ -23,6 +23,13 @@
  */
 #define QUERY_KEEP "!*'(),/:"
 
+/*
+ * In $expand, whose options are separated by what must be encoded elsewhere:
+ * nav($select=a,b;$expand=...) as the documentation writes it.  It holds names
+ * only.
+ */
+#define EXPAND_KEEP QUERY_KEEP "$=;"
+
 /* In key values of an address: quotes are doubled by then, and must stay visible as quotes. */
 #define KEY_KEEP "'"
 
@@ -30,13 +37,20 @@
 #define KEY_REFUSED "/<>*%&:\\?+#"
 
 static void
-append_option(StringInfo out, char *separator, const char *name, const char *value)
+append_option_keeping(StringInfo out, char *separator, const char *name, const char *value,
+					  const char *keep)
 {
 	if (value == NULL || value[0] == '\0')
 		return;
 	appendStringInfo(out, "%c%s=", *separator, name);
-	dv_url_escape(out, value, strlen(value), QUERY_KEEP);
+	dv_url_escape(out, value, strlen(value), keep);
 	*separator = '&';
+}
+
+static void
+append_option(StringInfo out, char *separator, const char *name, const char *value)
+{
+	append_option_keeping(out, separator, name, value, QUERY_KEEP);
 }
 
 void
@@ -48,7 +62,7 @@ dv_url_query(StringInfo out, const DvQuery *query)
 	append_option(out, &separator, "$select", query->select);
 	append_option(out, &separator, "$filter", query->filter);
 	append_option(out, &separator, "$orderby", query->orderby);
-	append_option(out, &separator, "$expand", query->expand);
+	append_option_keeping(out, &separator, "$expand", query->expand, EXPAND_KEEP);
 	append_option(out, &separator, "$apply", query->apply);
 	if (query->top >= 0)
 	{

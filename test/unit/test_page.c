@@ -202,6 +202,44 @@ test_rows(void)
 	is(dump("{\"value\":[{\"a\":1}]]"), "#1|-|-;ERROR", "envelope closed by a bracket");
 }
 
+/* Rows with what is wanted of related rows: "nav/name". */
+static char *
+dump_related(const char *rows)
+{
+	static const char *const names[] = {"a", "n/a", "n/b@x.y/z", "n/m/a", "o/a", "n/a"};
+	char *body = psprintf("{\"value\":[%s]}", rows);
+
+	return dump_len(body, strlen(body), false, names, 6);
+}
+
+static void
+test_related(void)
+{
+	is(dump_related("{\"a\":1,\"n\":{\"a\":2,\"b@x.y/z\":\"l\",\"m\":{\"a\":3}},\"o\":{\"a\":4}}"),
+	   "#1|#2|sl|#3|#4|#2;end 1", "one name at every level");
+	is(dump_related("{\"n\":{\"m\":{\"a\":3,\"n\":{\"a\":8}},\"n\":{\"a\":9},\"a\":2},\"a\":1}"),
+	   "#1|#2|-|#3|-|#2;end 1", "another order, and nested names that are not wanted there");
+	is(dump_related(
+		   "{\"a\":1,\"n\":{\"a\":2}},{\"a\":3,\"n\":null},{\"a\":4},{\"n\":{}},{\"n\":{\"a\":5,"
+		   "\"m\":null}}"),
+	   "#1|#2|-|-|-|#2;#3|-|-|-|-|-;#4|-|-|-|-|-;-|-|-|-|-|-;-|#5|-|-|-|#5;end 5",
+	   "null, absent and empty: nothing stays from the row before");
+	is(dump_related("{\"a\":\"\\n1\",\"n\":{\"a\":\"\\t2\"},\"o\":{\"a\":\"\\r3\"}}"),
+	   "s\n1|s\t2|-|-|s\r3|s\t2;end 1", "strings with escapes");
+	is(dump_related("{\"\\u006e\":{\"\\u0061\":12345678901234567890.10}}"),
+	   "-|#12345678901234567890.10|-|-|-|#12345678901234567890.10;end 1",
+	   "escaped names, exact numbers");
+	is(dump_related("{\"x\":{\"a\":1,\"n\":{\"a\":2}},\"o\":{\"x\":[{\"a\":1}],\"a\":5}}"),
+	   "-|-|-|-|#5|-;end 1", "objects that are not wanted");
+	is(dump_related("{\"n\":{\"a\":1,\"a\":2}}"), "ERROR", "a property twice in a related row");
+	is(dump_related("{\"n\":{\"a\":1},\"n\":null}"), "ERROR", "a related row twice");
+	is(dump_related("{\"n\":1}"), "ERROR", "a related row that is a number");
+	is(dump_related("{\"n\":[]}"), "ERROR", "a related row that is an array");
+	is(dump_related("{\"n\":[{\"a\":1}]}"), "ERROR", "related rows in an array");
+	is(dump_related("{\"n\":{\"a\":1}"), "ERROR", "a row that ends with its related row");
+	is(dump_related("{\"n\":{\"a\":1,}}"), "ERROR", "comma after the last member of a related row");
+}
+
 static void
 test_envelope_errors(void)
 {
@@ -606,6 +644,7 @@ main(void)
 {
 	test_values();
 	test_rows();
+	test_related();
 	test_envelope_errors();
 	test_places();
 	test_depth();
