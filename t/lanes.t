@@ -212,6 +212,20 @@ is(at_a_time(), 4, '... four requests at a time');
 my @third = grep { $_->{url} =~ /pagenumber=%226/ } ranges();
 is(scalar @third, 0, '... and no range is read to its sixth page');
 
+# The same with a sample that misleads: what is too large is cut again while it is read.
+my $notes = $t->figures('geo_note');
+$t->reset_log;
+$t->faults({ match => { path => 'select=createdon&\$filter=createdon%20ne%20null$' }, times => 1, status => 200,
+        body => '{"value":[' . join(',', map { qq({"createdon":"2020-01-01T0$_:00:00Z"}) } 1 .. 9) . ']}',
+        headers => { 'Content-Type' => 'application/json; odata.metadata=minimal', 'OData-Version' => '4.0' } });
+$t->is_query(figures('crm.geo_note', 'geo_noteid'), "$notes->{count}|$notes->{count}|" . $notes->{columns}{versionnumber}{sum} =~ s/\.0*$//r,
+    'a sample that misleads');
+# A page that is given up may still be served for a moment.
+cmp_ok(at_a_time(), '>=', 4, '... four requests at a time');
+cmp_ok($t->requests, '<=', 160, '... in at most 160 requests (' . $t->requests . ')');
+my $waves = grep { $_->{in_flight} == 0 } $t->log;
+cmp_ok($waves, '<=', $t->requests / 2, "... and mostly side by side ($waves times alone)");
+
 # A date that may be null, in a table declared by hand.
 my $everything = $t->query('SELECT count(*) FROM (SELECT sample_everythingid FROM crm.sample_everything OFFSET 0) a');
 $t->query("ALTER FOREIGN TABLE crm.sample_everything OPTIONS (ADD partition_column 'sample_datetime', ADD fetch_size '50')");

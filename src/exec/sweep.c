@@ -448,7 +448,9 @@ dv_sweep_pieces(DvSweep *sweep, int lanes)
 
 /*
  * Where to cut what comes after a page: its rows are taken for as dense as those
- * of the page, and half a page more is not worth a further request.
+ * of the page, and half a page more is not worth a further request.  All rows
+ * that there are, that dense, end the time in which it makes sense to cut; what comes
+ * after it goes with the last part.
  */
 static int
 cut_rest(const DvSweep *sweep, const DvSpan *span, const int64 *seconds, int n, int lanes,
@@ -457,6 +459,8 @@ cut_rest(const DvSweep *sweep, const DvSpan *span, const int64 *seconds, int n, 
 	int64 first = seconds[0];
 	int64 last = seconds[n - 1];
 	int64 end = span->to;
+	double most = Max(1, expected_rows(sweep) / sweep->spec.request->page_size);
+	double step = (double) last - (double) first + 1;
 	double pages;
 	int parts;
 	int ncuts;
@@ -465,9 +469,14 @@ cut_rest(const DvSweep *sweep, const DvSpan *span, const int64 *seconds, int n, 
 		end = sweep->has_latest ? sweep->latest + 1 : last;
 	if (end <= last + 1)
 		return 0;
-	pages = ((double) end - (double) last - 1) / ((double) last - (double) first + 1);
+	pages = ((double) end - (double) last - 1) / step;
 	if (pages < 0.5)
 		return 0;
+	if (pages > most)
+	{
+		pages = most;
+		end = last + 1 + (int64) (most * step);
+	}
 	parts = (int) Max(1, Min(Min(ceil(pages), lanes), sweep->budget));
 
 	/* The first part stays with the chain, whose next page is on its way. */
