@@ -19,6 +19,7 @@
 #include "exec/keyjoin.h"
 #include "exec/modify.h"
 #include "exec/scan.h"
+#include "plan/join_plan.h"
 #include "plan/keyjoin_plan.h"
 #include "plan/modify_plan.h"
 #include "plan/rel.h"
@@ -33,6 +34,7 @@ static const FdwRoutine routine = {
 	/* reading */
 	.GetForeignRelSize = dataverseGetForeignRelSize,
 	.GetForeignPaths = dataverseGetForeignPaths,
+	.GetForeignJoinPaths = dataverseGetForeignJoinPaths,
 	.GetForeignUpperPaths = dataverseGetForeignUpperPaths,
 	.GetForeignPlan = dataverseGetForeignPlan,
 	.BeginForeignScan = dataverseBeginForeignScan,

@@ -73,6 +73,26 @@ extern PGDLLEXPORT void _PG_init(void);
 	create_foreign_upper_path(root, rel, target, rows, startup, total, NIL, outer, NIL)
 #endif
 
+#if PG_VERSION_NUM >= 180000
+#define dv_create_foreign_join_path(root, rel, rows, startup, total, pathkeys, private)            \
+	create_foreign_join_path(root, rel, NULL, rows, 0, startup, total, pathkeys, NULL, NULL, NIL,  \
+							 private)
+#elif PG_VERSION_NUM >= 170000
+#define dv_create_foreign_join_path(root, rel, rows, startup, total, pathkeys, private)            \
+	create_foreign_join_path(root, rel, NULL, rows, startup, total, pathkeys, NULL, NULL, NIL,     \
+							 private)
+#else
+#define dv_create_foreign_join_path(root, rel, rows, startup, total, pathkeys, private)            \
+	create_foreign_join_path(root, rel, NULL, rows, startup, total, pathkeys, NULL, NULL, private)
+#endif
+
+/* The first base relation of a pushed join: since 16 its set holds outer joins as well. */
+#if PG_VERSION_NUM >= 160000
+#define dv_scan_first_rti(plan) bms_next_member((plan)->fs_base_relids, -1)
+#else
+#define dv_scan_first_rti(plan) bms_next_member((plan)->fs_relids, -1)
+#endif
+
 /* GROUP BY and DISTINCT without what is redundant: since 16. */
 #if PG_VERSION_NUM >= 160000
 #define dv_group_clause(root) ((root)->processed_groupClause)

@@ -175,6 +175,133 @@ unpack_sortkeys(List *packed)
 	return sortkeys;
 }
 
+static List *
+pack_members(List *members)
+{
+	List *packed = NIL;
+	ListCell *lc;
+
+	foreach (lc, members)
+	{
+		const DvJoinMember *member = lfirst(lc);
+		List *cells = NIL;
+
+		cells = lappend(cells, pack_int((int) member->relid));
+		cells = lappend(cells, pack_int(member->rti));
+		cells = lappend(cells, pack_text(member->path));
+		cells = lappend(cells, pack_int(member->parent));
+		cells = lappend(cells, pack_int(member->certain));
+		packed = lappend(packed, lappend(cells, pack_int(member->qual)));
+	}
+	return packed;
+}
+
+static List *
+unpack_members(List *packed)
+{
+	List *members = NIL;
+	ListCell *lc;
+
+	foreach (lc, packed)
+	{
+		Reader reader = {lfirst(lc), 0};
+		DvJoinMember *member = palloc(sizeof(DvJoinMember));
+
+		member->relid = (Oid) read_int(&reader);
+		member->rti = read_int(&reader);
+		member->path = read_text(&reader);
+		member->parent = read_int(&reader);
+		member->certain = read_int(&reader) != 0;
+		member->qual = read_int(&reader);
+		read_end(&reader);
+		members = lappend(members, member);
+	}
+	return members;
+}
+
+static List *
+pack_steps(List *steps)
+{
+	List *packed = NIL;
+	ListCell *lc;
+
+	foreach (lc, steps)
+	{
+		const DvJoinStep *step = lfirst(lc);
+
+		packed = lappend(packed, list_make5(pack_int(step->join), pack_int(step->left),
+											pack_int(step->right), pack_int(step->qual),
+											pack_int(step->filter)));
+	}
+	return packed;
+}
+
+static List *
+unpack_steps(List *packed)
+{
+	List *steps = NIL;
+	ListCell *lc;
+
+	foreach (lc, packed)
+	{
+		Reader reader = {lfirst(lc), 0};
+		DvJoinStep *step = palloc(sizeof(DvJoinStep));
+
+		step->join = read_int(&reader);
+		step->left = read_int(&reader);
+		step->right = read_int(&reader);
+		step->qual = read_int(&reader);
+		step->filter = read_int(&reader);
+		read_end(&reader);
+		steps = lappend(steps, step);
+	}
+	return steps;
+}
+
+static List *
+pack_children(List *children)
+{
+	List *packed = NIL;
+	ListCell *lc;
+
+	foreach (lc, children)
+	{
+		const DvJoinChild *child = lfirst(lc);
+		List *cells = NIL;
+
+		cells = lappend(cells, pack_int((int) child->relid));
+		cells = lappend(cells, pack_int(child->rti));
+		cells = lappend(cells, pack_text(child->entity));
+		cells = lappend(cells, pack_text(child->lookup));
+		cells = lappend(cells, pack_int(child->anti));
+		packed = lappend(packed, lappend(cells, pack_filter(child->filter)));
+	}
+	return packed;
+}
+
+static List *
+unpack_children(List *packed)
+{
+	List *children = NIL;
+	ListCell *lc;
+
+	foreach (lc, packed)
+	{
+		Reader reader = {lfirst(lc), 0};
+		DvJoinChild *child = palloc(sizeof(DvJoinChild));
+
+		child->relid = (Oid) read_int(&reader);
+		child->rti = read_int(&reader);
+		child->entity = read_text(&reader);
+		child->lookup = read_text(&reader);
+		child->anti = read_int(&reader) != 0;
+		child->filter = unpack_filter(read_cell(&reader));
+		read_end(&reader);
+		children = lappend(children, child);
+	}
+	return children;
+}
+
 List *
 dv_handoff_pack_scan(const DvScanPlan *plan)
 {
@@ -194,6 +321,10 @@ dv_handoff_pack_scan(const DvScanPlan *plan)
 	packed = lappend(packed, pack_text(psprintf("%.17g", plan->rows)));
 	packed = lappend(packed, pack_text(psprintf("%.17g", plan->share)));
 	packed = lappend(packed, pack_int(plan->key_param));
+	packed = lappend(packed, pack_members(plan->members));
+	packed = lappend(packed, pack_steps(plan->steps));
+	packed = lappend(packed, list_copy(plan->sources));
+	packed = lappend(packed, pack_children(plan->children));
 	Assert(equal(stringToNode(nodeToString(packed)), packed));
 	return packed;
 }
@@ -218,6 +349,10 @@ dv_handoff_unpack_scan(List *packed)
 	plan->rows = strtod(read_text(&reader), NULL);
 	plan->share = strtod(read_text(&reader), NULL);
 	plan->key_param = read_int(&reader);
+	plan->members = unpack_members(read_cell(&reader));
+	plan->steps = unpack_steps(read_cell(&reader));
+	plan->sources = read_cell(&reader);
+	plan->children = unpack_children(read_cell(&reader));
 	read_end(&reader);
 	Assert(equal(dv_handoff_pack_scan(plan), packed));
 	return plan;

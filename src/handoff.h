@@ -23,6 +23,41 @@ typedef struct DvSortKey
 	bool nulls_first; /* where they go then */
 } DvSortKey;
 
+/* One table of a pushed join. */
+typedef struct DvJoinMember
+{
+	Oid relid;
+	int rti;      /* in the range table, while planning: EXPLAIN wants its name */
+	char *path;   /* navigation properties that lead to it; empty for the main table */
+	int parent;   /* member that holds the lookup; -1 for the main table */
+	bool certain; /* a row without it is no row of the join */
+	int qual;     /* expression that its rows must satisfy, evaluated here; -1 none */
+} DvJoinMember;
+
+/*
+ * One join of a pushed join.  Its sides are members' numbers, or ~n for the
+ * nth join, an earlier one.  Each row of the left side has at most one on the right.
+ */
+typedef struct DvJoinStep
+{
+	int join; /* JoinType: inner, left, semi or anti */
+	int left;
+	int right;
+	int qual;   /* expression that decides about matching; -1 none */
+	int filter; /* expression that decides about the joined row; -1 none */
+} DvJoinStep;
+
+/* Rows that lead to one of the main table: there must be some, or none. */
+typedef struct DvJoinChild
+{
+	Oid relid;
+	int rti;
+	char *entity; /* logical name of their table */
+	char *lookup; /* logical name of the column that leads here */
+	bool anti;
+	DvFilter *filter; /* exact, unbound; NULL: any */
+} DvJoinChild;
+
 typedef struct DvScanPlan
 {
 	Oid relid; /* foreign table; 0 for upper relations later on */
@@ -42,6 +77,13 @@ typedef struct DvScanPlan
 	double share;  /* of the table's rows */
 	int key_param; /* n when a key join gives the values of $n, slot n - 1, run by
 								 * run; 0 for none */
+
+	/* a join; NIL for a table alone */
+	List *members;  /* DvJoinMember *, the main table first */
+	List *steps;    /* DvJoinStep * */
+	List *sources;  /* int: member that each of attnums belongs to; the row
+								 * delivered has them in this order */
+	List *children; /* DvJoinChild *; the query is FetchXML then */
 } DvScanPlan;
 
 extern List *dv_handoff_pack_scan(const DvScanPlan *plan);

@@ -23,6 +23,9 @@
  * stays what it is.  The end of a range may be moved while it is read, to a
  * second that has not been reached; the order then says where to stop.
  *
+ * A FetchXML query has no links: its next page's address is made from what the
+ * page's envelope says, and the cookie in it plays the link's part.
+ *
  * Addresses too long for a GET travel as the only request of a batch, which
  * takes twice the length (sheet 1.7).
  */
@@ -39,6 +42,7 @@
 #include "exec/chain.h"
 #include "exec/convert.h"
 #include "exec/fetch.h"
+#include "exec/fetchdoc.h"
 #include "odata/batch.h"
 #include "odata/url.h"
 #include "remote/report.h"
@@ -82,7 +86,9 @@ typedef struct Sheet
 	bool batched;
 	const char *body;
 	size_t len;
-	char *next; /* link found ahead of reading, or NULL */
+	char *next;        /* link found ahead of reading, or NULL */
+	const char *place; /* what of it must never come again */
+	int number;        /* of the page, from 1 on */
 	DvPage *page;
 } Sheet;
 
@@ -290,6 +296,55 @@ check_size(const DvChain *chain, const Sheet *sheet)
 	error_context_stack = callback.previous;
 }
 
+/* FetchXML: the address that an envelope leads to, or NULL. */
+static char *
+fetchxml_next(const DvChain *chain, const Sheet *sheet, const DvFetchXmlEnvelope *envelope,
+			  const char **place)
+{
+	DvError error = {0};
+	char *address;
+
+	if (!dv_fetchdoc_next(chain->request, chain->piece->document, sheet->number, envelope, &address,
+						  place, &error))
+		report_failure(chain, &error);
+	return address;
+}
+
+/* The next page's address before this one is read; NULL for none, or for one that is overlooked. */
+static char *
+peek_next(const DvChain *chain, const Sheet *sheet, const char **place)
+{
+	DvFetchXmlEnvelope envelope = {0};
+	char *more;
+	char *cookie;
+
+	if (chain->piece->document == NULL)
+	{
+		char *link = dv_page_peek_next(sheet->body, sheet->len);
+
+		*place = link;
+		return link;
+	}
+	dv_page_peek_fetchxml(sheet->body, sheet->len, &more, &cookie);
+	envelope.more = more;
+	envelope.cookie = cookie;
+	return fetchxml_next(chain, sheet, &envelope, place);
+}
+
+/* The same as the page itself has it. */
+static const char *
+read_next(const DvChain *chain, const Sheet *sheet, const char **place)
+{
+	DvFetchXmlEnvelope envelope = {dv_page_annotation(sheet->page, "@" DV_FETCHXML_MORE),
+								   dv_page_annotation(sheet->page, "@" DV_FETCHXML_COOKIE),
+								   dv_page_next(sheet->page)};
+
+	*place = envelope.link;
+	if (chain->piece->document == NULL)
+		return envelope.link;
+	return fetchxml_next(chain, sheet, &envelope, place);
+}
+
 /* Waits for a page, and takes its body. */
 static void
 receive(DvChain *chain, Sheet *sheet)
@@ -308,8 +363,8 @@ receive(DvChain *chain, Sheet *sheet)
 	if (sheet->batched)
 		take_out_of_batch(chain, sheet, content_type);
 	check_size(chain, sheet);
-	sheet->next = dv_page_peek_next(sheet->body, sheet->len);
-	chain->sheets++;
+	sheet->number = ++chain->sheets;
+	sheet->next = peek_next(chain, sheet, &sheet->place);
 	chain->appetite->sheets++;
 	chain->appetite->body_max = Max(chain->appetite->body_max, sheet->len);
 	MemoryContextSwitchTo(before);
@@ -317,11 +372,11 @@ receive(DvChain *chain, Sheet *sheet)
 
 /* Remembers a link; a link seen before means that the chain does not advance. */
 static void
-follow(DvChain *chain, const char *link)
+follow(DvChain *chain, const char *link, const char *place)
 {
-	uint64 hash = hash_bytes_extended((const unsigned char *) link, strlen(link), 0);
+	uint64 hash = hash_bytes_extended((const unsigned char *) place, strlen(place), 0);
 
-	if (!dv_url_same_service(chain->request->root, link))
+	if (chain->piece->document == NULL && !dv_url_same_service(chain->request->root, link))
 	{
 		DvError error = {0};
 
@@ -395,7 +450,7 @@ dv_chain_turn(DvChain *chain)
 	chain->ahead = NULL;
 	chain->current = sheet;
 	if (sheet->next != NULL)
-		follow(chain, sheet->next);
+		follow(chain, sheet->next, sheet->place);
 	if (dv_chain_worthwhile(chain->request, chain->appetite))
 		dv_chain_ask(chain);
 	turn_ids(chain);
@@ -410,7 +465,8 @@ dv_chain_turn(DvChain *chain)
 static void
 check_link(DvChain *chain, Sheet *sheet)
 {
-	const char *next = dv_page_next(sheet->page);
+	const char *place;
+	const char *next = read_next(chain, sheet, &place);
 
 	if (chain->left || (next == NULL && sheet->next == NULL))
 		return;
@@ -420,7 +476,7 @@ check_link(DvChain *chain, Sheet *sheet)
 		refuse_page(chain, "A page names two different pages as the next one.");
 
 	/* A link that was overlooked comes after all. */
-	follow(chain, next);
+	follow(chain, next, place);
 }
 
 static void

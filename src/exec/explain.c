@@ -19,6 +19,10 @@
 
 #include DV_EXPLAIN_STATE_HEADER
 #include DV_EXPLAIN_HEADER
+#include "nodes/nodes.h"
+#include "parser/parsetree.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "exec/aggregate.h"
@@ -57,7 +61,112 @@ show_request(const DvScanReport *report, ExplainState *es)
 	if (report->pieces > 1)
 		ExplainPropertyInteger("Remote Pieces", NULL, report->pieces, es);
 	if (report->filter != NULL)
-		ExplainPropertyText("Remote Filter", report->filter, es);
+		ExplainPropertyText(report->plan->children != NIL ? "Remote Query" : "Remote Filter",
+							report->filter, es);
+}
+
+/* crm.account a: the schema under VERBOSE, the alias where it says something else. */
+static void
+append_relation(StringInfo out, Oid relid, int rti, ExplainState *es)
+{
+	const char *name = get_rel_name(relid);
+	const char *alias = list_nth(es->rtable_names, rti - 1);
+
+	if (es->verbose)
+		appendStringInfo(out, "%s.",
+						 quote_identifier(get_namespace_name(get_rel_namespace(relid))));
+	appendStringInfoString(out, quote_identifier(name));
+	if (alias == NULL)
+		alias = rt_fetch(rti, es->rtable)->eref->aliasname;
+	if (strcmp(alias, name) != 0)
+		appendStringInfo(out, " %s", quote_identifier(alias));
+}
+
+static const char *
+join_word(int join)
+{
+	switch (join)
+	{
+		case JOIN_LEFT:
+			return "LEFT JOIN";
+		case JOIN_SEMI:
+			return "SEMI JOIN";
+		case JOIN_ANTI:
+			return "ANTI JOIN";
+		default:
+			return "INNER JOIN";
+	}
+}
+
+static void
+append_side(StringInfo out, const DvScanPlan *plan, int side, int offset, ExplainState *es)
+{
+	const DvJoinStep *step;
+	const DvJoinMember *member;
+
+	appendStringInfoChar(out, '(');
+	if (side >= 0)
+	{
+		member = list_nth(plan->members, side);
+		append_relation(out, member->relid, member->rti + offset, es);
+	}
+	else
+	{
+		step = list_nth(plan->steps, ~side);
+		append_side(out, plan, step->left, offset, es);
+		appendStringInfo(out, " %s ", join_word(step->join));
+		append_side(out, plan, step->right, offset, es);
+	}
+	appendStringInfoChar(out, ')');
+}
+
+/* ((crm.account a) SEMI JOIN (crm.contact c)) */
+static void
+append_children(StringInfo out, const DvScanPlan *plan, int offset, ExplainState *es)
+{
+	ListCell *lc;
+
+	foreach (lc, plan->children)
+	{
+		const DvJoinChild *child = lfirst(lc);
+		char *left = pstrdup(out->data);
+
+		resetStringInfo(out);
+		appendStringInfo(out, "(%s %s JOIN (", left, child->anti ? "ANTI" : "SEMI");
+		append_relation(out, child->relid, child->rti + offset, es);
+		appendStringInfoString(out, "))");
+	}
+}
+
+/* Range table indexes in the plan are those of planning: setrefs.c has moved them all alike. */
+static int
+rti_offset(const ForeignScan *scan, const DvScanPlan *plan)
+{
+	int least = PG_INT32_MAX;
+	ListCell *lc;
+
+	foreach (lc, plan->members)
+		least = Min(least, ((DvJoinMember *) lfirst(lc))->rti);
+	foreach (lc, plan->children)
+		least = Min(least, ((DvJoinChild *) lfirst(lc))->rti);
+	return dv_scan_first_rti(scan) - least;
+}
+
+/* What a pushed join joins, and in which language it is asked for. */
+static void
+show_join(ForeignScanState *node, const DvScanPlan *plan, ExplainState *es)
+{
+	int offset = rti_offset((ForeignScan *) node->ss.ps.plan, plan);
+	StringInfoData out;
+
+	if (plan->members == NIL)
+		return;
+	initStringInfo(&out);
+	append_side(&out, plan, plan->steps == NIL ? 0 : ~(list_length(plan->steps) - 1), offset, es);
+	append_children(&out, plan, offset, es);
+	/* the outermost parentheses say nothing */
+	ExplainPropertyText("Relations", pnstrdup(out.data + 1, out.len - 2), es);
+	ExplainPropertyText("Remote Dialect", plan->children != NIL ? "FetchXML" : "OData", es);
 }
 
 static void
@@ -89,15 +198,18 @@ void
 dataverseExplainForeignScan(ForeignScanState *node, ExplainState *es)
 {
 	DvScanReport report = {0};
+	bool join = node->ss.ss_currentRelation == NULL;
 
-	if (!es->verbose && !es->analyze)
+	if (!es->verbose && !es->analyze && !join)
 		return;
 	if (dv_aggregate_is(node))
 	{
-		explain_aggregate(node, es);
+		if (es->verbose || es->analyze)
+			explain_aggregate(node, es);
 		return;
 	}
 	dv_scan_report(node, &report);
+	show_join(node, report.plan, es);
 	if (es->verbose)
 		show_request(&report, es);
 	if (!es->analyze)

@@ -14,7 +14,10 @@
  * not cut but left to the recheck, as is a text list over a column that is not
  * in the row.
  *
- * Facts used: sheet 1.7 (lengths), 2.2 ($select), 2.3.1 (conditions), 2.5
+ * Properties of related rows, "nav/column", are asked for by $expand, one item
+ * for each way a row is reached, whoever wants it.
+ *
+ * Facts used: sheet 1.7 (lengths), 2.2 ($select), 2.8 ($expand), 2.3.1 (conditions), 2.5
  * ($top, page size), 15 (values of In).
  */
 #include "postgres.h"
@@ -26,6 +29,7 @@
 #include "miscadmin.h"
 #include "utils/lsyscache.h"
 
+#include "exec/fetchdoc.h"
 #include "exec/request.h"
 #include "odata/url.h"
 
@@ -123,35 +127,108 @@ add_to_list(StringInfo list, const char *name, int len)
 	appendBinaryStringInfo(list, name, len);
 }
 
-/*
- * $select and the annotations to ask for.  An annotation is not selected: the
- * property it belongs to is.  The primary id comes unasked (sheet 2.1.1), and
- * is asked for only when there is nothing else: without $select all columns
- * would come.
- */
+/* The annotations to ask for, of whichever table. */
 static void
-name_columns(DvRequest *request)
+name_annotations(DvRequest *request)
 {
-	StringInfoData select;
 	StringInfoData annotations;
 
-	initStringInfo(&select);
 	initStringInfo(&annotations);
 	for (int i = 0; i < request->nproperties; i++)
 	{
-		const char *name = request->properties[i];
-		int len = strcspn(name, "@");
+		const char *at = strchr(request->properties[i], '@');
 
-		if (i == request->id && i >= list_length(request->plan->attnums))
-			continue;
-		add_to_list(&select, name, len);
-		if (name[len] == '@')
-			add_to_list(&annotations, name + len + 1, strlen(name + len + 1));
+		if (at != NULL)
+			add_to_list(&annotations, at + 1, strlen(at + 1));
 	}
-	if (select.len == 0 && request->table->primary_id != NULL)
-		appendStringInfoString(&select, request->table->primary_id);
-	request->select = select.len > 0 ? select.data : NULL;
+	if (request->plan->children != NIL)
+	{
+		add_to_list(&annotations, DV_FETCHXML_COOKIE, strlen(DV_FETCHXML_COOKIE));
+		add_to_list(&annotations, DV_FETCHXML_MORE, strlen(DV_FETCHXML_MORE));
+	}
 	request->annotations = annotations.len > 0 ? annotations.data : NULL;
+}
+
+/* The name after a path, or NULL for a property that stands elsewhere. */
+static const char *
+behind_path(const char *property, const char *path, int len)
+{
+	if (len == 0)
+		return property;
+	return strncmp(property, path, len) == 0 && property[len] == '/' ? property + len + 1 : NULL;
+}
+
+/* Length of the first navigation property in what is left of a path; 0 for a plain name. */
+static int
+navigation_length(const char *name)
+{
+	const char *slash = memchr(name, '/', strcspn(name, "@"));
+
+	return slash == NULL ? 0 : slash - name;
+}
+
+/*
+ * $select of the rows at a path.  An annotation is not selected: the property
+ * it belongs to is.  The primary id comes unasked (sheet 2.1.1), and is asked
+ * for only when there is nothing else: without $select all columns would come.
+ */
+static char *
+select_text(const DvRequest *request, const char *path, int len)
+{
+	StringInfoData select;
+
+	initStringInfo(&select);
+	for (int i = 0; i < request->nproperties; i++)
+	{
+		const char *name = behind_path(request->properties[i], path, len);
+
+		if (name == NULL || navigation_length(name) > 0)
+			continue;
+		if (i != request->id || i < list_length(request->plan->attnums))
+			add_to_list(&select, name, strcspn(name, "@"));
+	}
+	return select.data;
+}
+
+/* $expand of the rows at a path: one item for each navigation property that follows there. */
+static char *
+expand_text(const DvRequest *request, const char *path, int len)
+{
+	StringInfoData expand;
+	StringInfoData seen;
+
+	initStringInfo(&expand);
+	initStringInfo(&seen);
+	for (int i = 0; i < request->nproperties; i++)
+	{
+		const char *name = behind_path(request->properties[i], path, len);
+		int n = name == NULL ? 0 : navigation_length(name);
+		int inner_len;
+		char *inner;
+
+		if (n == 0 || in_list(seen.data, name, n))
+			continue;
+		add_to_list(&seen, name, n);
+		inner_len = name + n - request->properties[i];
+		appendStringInfo(&expand, "%s%.*s($select=%s", expand.len > 0 ? "," : "", n, name,
+						 select_text(request, request->properties[i], inner_len));
+		inner = expand_text(request, request->properties[i], inner_len);
+		appendStringInfo(&expand, "%s%s)", inner[0] == '\0' ? "" : ";$expand=", inner);
+	}
+	return expand.data;
+}
+
+/* What the properties ask for: columns, related rows, annotations. */
+static void
+name_columns(DvRequest *request)
+{
+	char *select = select_text(request, "", 0);
+
+	if (select[0] == '\0' && request->table->primary_id != NULL)
+		select = pstrdup(request->table->primary_id);
+	request->select = select[0] == '\0' ? NULL : select;
+	request->expand = expand_text(request, "", 0);
+	name_annotations(request);
 }
 
 static char *
@@ -192,7 +269,7 @@ size_pages(DvRequest *request)
 		return;
 	if (plan->exact_limit && plan->limit > 0 && plan->limit <= request->page_size)
 		request->top = plan->limit;
-	else
+	else if (plan->children == NIL)
 		request->first_page = (int) Min(Max(plan->limit, 1), request->page_size);
 }
 
@@ -246,12 +323,14 @@ dv_request_prefer(const DvRequest *request, int page_size)
 {
 	StringInfoData prefer;
 
+	bool sized = request->top < 0 && request->plan->children == NIL;
+
 	initStringInfo(&prefer);
 	appendStringInfoString(&prefer, "Prefer: ");
-	if (request->top < 0)
+	if (sized)
 		appendStringInfo(&prefer, "odata.maxpagesize=%d", page_size);
 	if (request->annotations != NULL)
-		appendStringInfo(&prefer, "%sodata.include-annotations=\"%s\"", request->top < 0 ? "," : "",
+		appendStringInfo(&prefer, "%sodata.include-annotations=\"%s\"", sized ? "," : "",
 						 request->annotations);
 	return prefer.len > strlen("Prefer: ") ? prefer.data : NULL;
 }
@@ -266,6 +345,8 @@ typedef struct Cut
 	const char *orderby;
 	List *lists; /* DvFilter *: the text lists cut so far on the way down */
 	List *pieces;
+	const DvFetchChildren *children; /* NULL: OData */
+	char *document;                  /* FetchXML: of the address made last */
 } Cut;
 
 static void cut_filter(Cut *cut, DvFilter *filter);
@@ -284,17 +365,24 @@ filter_text(const DvFilter *filter)
 }
 
 static char *
-path_text(const Cut *cut, const DvFilter *filter)
+path_text(Cut *cut, const DvFilter *filter)
 {
 	const DvRequest *request = cut->request;
 	DvQuery query = {.top = request->top};
 	StringInfoData out;
-	char *text = filter_text(filter);
+	char *text;
 
+	if (cut->children != NULL)
+	{
+		cut->document = dv_fetchdoc_text(request, filter, cut->children);
+		return dv_fetchdoc_address(request, cut->document);
+	}
+	text = filter_text(filter);
 	query.path = request->plan->entity_set;
 	query.select = request->select;
 	query.filter = text == NULL ? NULL : pg_server_to_any(text, strlen(text), PG_UTF8);
 	query.orderby = cut->orderby;
+	query.expand = request->expand;
 	initStringInfo(&out);
 	dv_url_query(&out, &query);
 	if (text != NULL)
@@ -320,6 +408,7 @@ add_piece(Cut *cut, char *path)
 	ListCell *lc;
 
 	piece->path = path;
+	piece->document = cut->document;
 	piece->checks = palloc(sizeof(DvPieceCheck) * Max(list_length(cut->lists), 1));
 	foreach (lc, cut->lists)
 	{
@@ -539,11 +628,20 @@ dv_request_in_order(const List *pieces)
 	return true;
 }
 
+/* The document as EXPLAIN shows it. */
+static char *
+document_text(const DvRequest *request, const DvFilter *filter, const DvFetchChildren *children)
+{
+	char *text = dv_fetchdoc_text(request, filter, children);
+
+	return pg_any_to_server(text, strlen(text), PG_UTF8);
+}
+
 List *
 dv_request_pieces(const DvRequest *request, const DvValue *const *values, int nvalues,
 				  char **filter_out)
 {
-	Cut cut = {request, request->orderby, NIL, NIL};
+	Cut cut = {request, request->orderby};
 	const DvSortKey *key;
 	DvFilter *filter = NULL;
 
@@ -553,6 +651,14 @@ dv_request_pieces(const DvRequest *request, const DvValue *const *values, int nv
 		*filter_out = filter_text(filter);
 	if (filter != NULL && filter->kind == DV_FILTER_FALSE)
 		return NIL;
+	if (request->plan->children != NIL)
+	{
+		cut.children = dv_fetchdoc_bind(request, values, nvalues);
+		if (cut.children->none)
+			return NIL;
+		if (filter_out != NULL)
+			*filter_out = document_text(request, filter, cut.children);
+	}
 	key = request->plan->sortkeys == NIL ? NULL : linitial(request->plan->sortkeys);
 	if (key != NULL && key->nullable)
 		cut_around_nulls(&cut, filter, key->nulls_first);
@@ -567,7 +673,7 @@ dv_request_pieces(const DvRequest *request, const DvValue *const *values, int nv
 
 /* One query, unless it is too long. */
 static char *
-path_if_short(const Cut *cut, const DvFilter *filter)
+path_if_short(Cut *cut, const DvFilter *filter)
 {
 	char *path = path_text(cut, filter);
 

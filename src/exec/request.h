@@ -26,7 +26,8 @@ typedef struct DvPiece
 	DvPieceCheck *checks;
 	bool later; /* all its rows come after those of the piece before it */
 	bool ranged;
-	DvSpan span; /* of a range: the seconds of its rows, which come in their order */
+	DvSpan span;    /* of a range: the seconds of its rows, which come in their order */
+	char *document; /* a FetchXML query, plain; NULL: OData */
 } DvPiece;
 
 /* What stays the same for all runs of a scan. */
@@ -35,11 +36,13 @@ typedef struct DvRequest
 	const DvScanPlan *plan;
 	const DvTable *table;
 	const char *root; /* service root, for lengths */
-	int nproperties;  /* names of the values in a row; the first ones are
-						 * the columns of plan->attnums */
+	int nproperties;  /* names of the values in a row, a related row's with
+						 * their path; the first ones are the columns of
+						 * plan->attnums */
 	const char **properties;
 	int id;             /* place of the primary id among them, -1 unknown */
 	char *select;       /* $select, plain; NULL: everything */
+	char *expand;       /* $expand, plain; empty: none */
 	char *orderby;      /* or NULL */
 	char *null_orderby; /* of the rows in which the first key is null */
 	int64 top;          /* $top, -1 without */
@@ -63,7 +66,8 @@ extern char *dv_request_prefer(const DvRequest *request, int page_size);
  * The addresses for these slot values (entries NULL: not known, printed as
  * $n); List of DvPiece *.  NIL when no row can satisfy the condition.  Throws
  * when the condition is too long for any form that the service takes.
- * filter, if not NULL, is set to the whole condition, readable, or NULL.
+ * filter, if not NULL, is set to the whole condition, readable, or NULL; of
+ * FetchXML to the document.
  */
 extern List *dv_request_pieces(const DvRequest *request, const DvValue *const *values, int nvalues,
 							   char **filter);

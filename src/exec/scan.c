@@ -14,6 +14,9 @@
  * A rescan with the same values starts again from the page at hand when that
  * page held everything; else it asks anew.
  *
+ * A pushed join is a scan of its main table whose rows hold related rows: the
+ * columns of several tables, and the joined room's word on each row.
+ *
  * When a long list was cut into pieces and the plan relies on an order, the
  * pieces, each in order, are sorted together here.
  *
@@ -35,12 +38,30 @@
 #include "exec/aggregate.h"
 #include "exec/bulk.h"
 #include "exec/convert.h"
+#include "exec/joined.h"
 #include "exec/lanes.h"
 #include "exec/operand.h"
 #include "exec/request.h"
 #include "exec/scan.h"
 #include "remote/pollset.h"
 
+/* A table of the scan: the only one, or a member of a join. */
+typedef struct Source
+{
+	DvTable *table;
+	DvConvert *convert;
+	int ncolumns;
+	DvColumn **columns;
+	int id; /* place of its primary id among the fields, -1 unknown */
+} Source;
+
+/* Where a field goes. */
+typedef struct Output
+{
+	Source *source;
+	int column; /* of the source's */
+	int place;  /* in the slot */
+} Output;
 /* What one set of operand values leads to. */
 typedef struct Run
 {
@@ -58,13 +79,15 @@ typedef struct DvScan
 {
 	MemoryContext context;
 	DvScanPlan *plan;
-	DvTable *table;
+	DvTable *table;     /* of a join: the main table */
 	DvService *service; /* NULL for EXPLAIN without ANALYZE */
-	DvConvert *convert;
+	int nsources;
+	Source *sources;
+	DvJoined *joined; /* NULL: no join */
 	DvRequest *request;
 	DvOperands *operands;
 	int ncolumns;
-	AttrNumber *attnums;
+	Output *outputs;
 	DvField *fields;
 	DvCounters counters;
 
@@ -85,25 +108,114 @@ typedef struct DvScan
  */
 
 static void
+prepare_sources(DvScan *scan)
+{
+	List *members = scan->plan->members;
+
+	scan->nsources = Max(list_length(members), 1);
+	scan->sources = palloc0(sizeof(Source) * scan->nsources);
+	for (int i = 0; i < scan->nsources; i++)
+	{
+		Source *source = &scan->sources[i];
+
+		source->table = scan->table;
+		if (i > 0)
+			source->table = dv_options_table(((DvJoinMember *) list_nth(members, i))->relid);
+		source->columns = palloc(sizeof(DvColumn *) * Max(scan->ncolumns, 1));
+		source->id = -1;
+	}
+}
+
+/* A column to be read, for the next output. */
+static void
+prepare_output(DvScan *scan, int number, AttrNumber attnum)
+{
+	List *sources = scan->plan->sources;
+	Output *output = &scan->outputs[number];
+
+	output->source = &scan->sources[sources == NIL ? 0 : list_nth_int(sources, number)];
+	output->place = sources == NIL ? attnum - 1 : number;
+	output->column = output->source->ncolumns++;
+	output->source->columns[output->column] = dv_table_column(output->source->table, attnum);
+	if (output->source->columns[output->column] == NULL)
+		elog(ERROR, "foreign table \"%s\" has no column %d", output->source->table->name, attnum);
+}
+
+/* The columns to be read; returns the names of their properties in a row. */
+static const char **
 prepare_columns(DvScan *scan)
 {
-	DvColumn **columns;
+	const char **properties;
 	ListCell *lc;
 
 	scan->ncolumns = list_length(scan->plan->attnums);
-	scan->attnums = palloc(sizeof(AttrNumber) * Max(scan->ncolumns, 1));
-	columns = palloc(sizeof(DvColumn *) * Max(scan->ncolumns, 1));
+	scan->outputs = palloc0(sizeof(Output) * Max(scan->ncolumns, 1));
+	prepare_sources(scan);
 	foreach (lc, scan->plan->attnums)
+		prepare_output(scan, foreach_current_index(lc), lfirst_int(lc));
+	for (int i = 0; i < scan->nsources; i++)
 	{
-		int i = foreach_current_index(lc);
+		Source *source = &scan->sources[i];
 
-		scan->attnums[i] = lfirst_int(lc);
-		columns[i] = dv_table_column(scan->table, scan->attnums[i]);
-		if (columns[i] == NULL)
-			elog(ERROR, "foreign table \"%s\" has no column %d", scan->table->name,
-				 scan->attnums[i]);
+		source->convert = dv_convert_prepare(source->table, source->columns, source->ncolumns);
 	}
-	scan->convert = dv_convert_prepare(scan->table, columns, scan->ncolumns);
+	properties = palloc(sizeof(char *) * Max(scan->ncolumns, 1));
+	for (int i = 0; i < scan->ncolumns; i++)
+	{
+		const Output *output = &scan->outputs[i];
+
+		properties[i] = dv_convert_properties(output->source->convert)[output->column];
+	}
+	return properties;
+}
+
+/* Under the paths of their members; and where each member's id is. */
+static void
+put_on_paths(DvScan *scan, const char **properties)
+{
+	for (int i = 0; i < scan->ncolumns; i++)
+	{
+		const Output *output = &scan->outputs[i];
+		int number = output->source - scan->sources;
+		const DvJoinMember *member;
+
+		if (number == 0)
+			continue;
+		member = list_nth(scan->plan->members, number);
+		properties[i] = psprintf("%s/%s", member->path, properties[i]);
+		if (output->source->columns[output->column]->is_primary_id)
+			output->source->id = i;
+	}
+}
+
+static List *
+all_filters(const DvScanPlan *plan)
+{
+	List *filters = list_make1(plan->filter);
+	ListCell *lc;
+
+	foreach (lc, plan->children)
+		filters = lappend(filters, ((DvJoinChild *) lfirst(lc))->filter);
+	return filters;
+}
+
+static DvJoined *
+prepare_join(DvScan *scan, ForeignScanState *node)
+{
+	int *ids;
+
+	if (scan->plan->steps == NIL)
+		return NULL;
+	ids = palloc(sizeof(int) * scan->nsources);
+	for (int i = 0; i < scan->nsources; i++)
+	{
+		ids[i] = scan->sources[i].id;
+		if (i > 0 && ids[i] < 0)
+			elog(ERROR, "primary id of joined foreign table \"%s\" is not among the columns",
+				 scan->sources[i].table->name);
+	}
+	return dv_joined_prepare(&node->ss.ps, scan->plan,
+							 ((ForeignScan *) node->ss.ps.plan)->fdw_exprs, ids);
 }
 
 void
@@ -115,6 +227,7 @@ dataverseBeginForeignScan(ForeignScanState *node, int eflags)
 	MemoryContext before;
 	DvScan *scan;
 	DvServerOptions *server;
+	const char **properties;
 
 	if (dv_aggregate_is(node))
 	{
@@ -130,12 +243,14 @@ dataverseBeginForeignScan(ForeignScanState *node, int eflags)
 	scan->plan = dv_handoff_unpack_scan(plan->fdw_private);
 	scan->table = dv_options_table(scan->plan->relid);
 	server = dv_options_server(scan->table->serverid);
-	prepare_columns(scan);
-	scan->request = dv_request_prepare(scan->plan, scan->table, server->root,
-									   dv_convert_properties(scan->convert));
+	properties = prepare_columns(scan);
+	put_on_paths(scan, properties);
+	scan->request = dv_request_prepare(scan->plan, scan->table, server->root, properties);
+	scan->sources[0].id = scan->request->id;
+	scan->joined = prepare_join(scan, node);
 	scan->fields = palloc0(sizeof(DvField) * (scan->request->nproperties + 1));
-	scan->operands = dv_operand_prepare(&node->ss.ps, scan->table, plan->fdw_exprs,
-										list_make1(scan->plan->filter));
+	scan->operands =
+		dv_operand_prepare(&node->ss.ps, scan->table, plan->fdw_exprs, all_filters(scan->plan));
 	if (scan->plan->key_param > 0)
 		dv_operand_leave_open(scan->operands, scan->plan->key_param - 1);
 	MemoryContextSwitchTo(before);
@@ -316,33 +431,48 @@ start_run(DvScan *scan, ForeignScanState *node)
 static void
 fill_slot(DvScan *scan, TupleTableSlot *slot)
 {
-	const DvField *row_id = scan->request->id >= 0 ? &scan->fields[scan->request->id] : NULL;
-
 	memset(slot->tts_isnull, true, sizeof(bool) * slot->tts_tupleDescriptor->natts);
 	for (int i = 0; i < scan->ncolumns; i++)
 	{
-		int place = scan->attnums[i] - 1;
+		const Output *output = &scan->outputs[i];
+		const Source *source = output->source;
 
-		slot->tts_values[place] =
-			dv_convert_in(scan->convert, i, &scan->fields[i], row_id, &slot->tts_isnull[place]);
+		slot->tts_values[output->place] = dv_convert_in(
+			source->convert, output->column, &scan->fields[i],
+			source->id >= 0 ? &scan->fields[source->id] : NULL, &slot->tts_isnull[output->place]);
 	}
 	ExecStoreVirtualTuple(slot);
 }
 
+/* The fields as a row; false when a join has none for them. */
+static bool
+take_row(DvScan *scan, TupleTableSlot *slot, ExprContext *econtext)
+{
+	if (scan->joined != NULL && !dv_joined_possible(scan->joined, scan->fields))
+		return false;
+	fill_slot(scan, slot);
+	if (scan->joined == NULL || dv_joined_row(scan->joined, scan->fields, slot, econtext))
+		return true;
+	ExecClearTuple(slot);
+	MemoryContextReset(econtext->ecxt_per_tuple_memory);
+	return false;
+}
+
 /* The next row of the run's pages; an impatient scan's slot stays empty where it has to wait. */
 static DvLanesState
-next_row(DvScan *scan, TupleTableSlot *slot)
+next_row(DvScan *scan, TupleTableSlot *slot, ExprContext *econtext)
 {
 	DvLanes *lanes = scan->run->lanes;
 	DvLanesState state = DV_LANES_END;
 
 	ExecClearTuple(slot);
-	if (lanes != NULL && scan->impatient)
-		state = dv_lanes_try(lanes, scan->fields);
-	else if (lanes != NULL)
-		state = dv_lanes_row(lanes, scan->fields) ? DV_LANES_ROW : DV_LANES_END;
-	if (state == DV_LANES_ROW)
-		fill_slot(scan, slot);
+	do
+	{
+		if (lanes != NULL && scan->impatient)
+			state = dv_lanes_try(lanes, scan->fields);
+		else if (lanes != NULL)
+			state = dv_lanes_row(lanes, scan->fields) ? DV_LANES_ROW : DV_LANES_END;
+	} while (state == DV_LANES_ROW && !take_row(scan, slot, econtext));
 	return state;
 }
 
@@ -353,7 +483,7 @@ sort_attribute(DvScan *scan, const DvSortKey *key)
 	for (int i = 0; i < scan->ncolumns; i++)
 	{
 		if (strcmp(scan->request->properties[i], key->property) == 0)
-			return scan->attnums[i];
+			return scan->outputs[i].place + 1;
 	}
 	return InvalidAttrNumber;
 }
@@ -408,7 +538,7 @@ sort_pieces(DvScan *scan, ForeignScanState *node)
 	if (run->sort == NULL)
 		run->sort = begin_sort(scan, slot->tts_tupleDescriptor);
 	MemoryContextSwitchTo(before);
-	while ((state = next_row(scan, slot)) == DV_LANES_ROW)
+	while ((state = next_row(scan, slot, node->ss.ps.ps_ExprContext)) == DV_LANES_ROW)
 	{
 		tuplesort_puttupleslot(run->sort, slot);
 		ExecClearTuple(slot);
@@ -456,7 +586,8 @@ dataverseIterateForeignScan(ForeignScanState *node)
 		start_run(scan, node);
 	if (scan->plan->exact_limit && scan->returned >= scan->plan->limit)
 		return ExecClearTuple(slot);
-	state = scan->run->unordered ? next_sorted(scan, node) : next_row(scan, slot);
+	state = scan->run->unordered ? next_sorted(scan, node)
+								 : next_row(scan, slot, node->ss.ps.ps_ExprContext);
 	if (state == DV_LANES_ROW)
 		scan->returned++;
 	scan->pending = state == DV_LANES_WAIT;
@@ -624,6 +755,7 @@ dv_scan_report(ForeignScanState *node, DvScanReport *report)
 	report->pieces = list_length(pieces);
 	report->request = first_request(scan, values, pieces);
 	report->counters = scan->counters;
+	report->plan = scan->plan;
 	if (scan->run != NULL && scan->run->sweep != NULL)
 		report->ranges = dv_sweep_ranges(scan->run->sweep);
 }

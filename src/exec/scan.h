@@ -55,7 +55,8 @@ typedef struct DvScanReport
 	char *request; /* GET accounts?$select=... exactly as sent */
 	char *filter;  /* the same filter, readable; NULL if none */
 	int pieces;    /* > 1: a long list cut into that many requests; 0 unknown */
-	int ranges;    /* of dates that the last run was read in; 0: none */
+	const DvScanPlan *plan;
+	int ranges; /* of dates that the last run was read in; 0: none */
 	DvCounters counters;
 } DvScanReport;
 

@@ -47,6 +47,7 @@
 #include "plan/keyjoin_plan.h"
 #include "plan/rel.h"
 #include "plan/scan_plan.h"
+#include "plan/spelling.h"
 
 /* Share of distinct values assumed for ids, lookups and texts of a table never analyzed. */
 #define DISTINCT_SHARE 0.1
@@ -99,19 +100,6 @@ is_ours(const RelOptInfo *rel)
 		   rel->fdwroutine->GetForeignPlan == dataverseGetForeignPlan && rel->fdw_private != NULL;
 }
 
-static bool
-has_pseudoconstant(List *rinfos)
-{
-	ListCell *lc;
-
-	foreach (lc, rinfos)
-	{
-		if (lfirst_node(RestrictInfo, lc)->pseudoconstant)
-			return true;
-	}
-	return false;
-}
-
 /* The type of the join that remains; false when it is none of ours. */
 static bool
 join_type(JoinType given, JoinType *join, bool *unique_outer)
@@ -129,8 +117,8 @@ is_possible(const Candidate *candidate)
 
 	return enable_key_join && is_ours(inner) && bms_is_empty(inner->lateral_relids) &&
 		   !bms_is_member(inner->relid, candidate->root->all_result_relids) &&
-		   !has_pseudoconstant(inner->baserestrictinfo) &&
-		   !has_pseudoconstant(candidate->extra->restrictlist);
+		   !dv_rel_has_pseudoconstant(inner->baserestrictinfo) &&
+		   !dv_rel_has_pseudoconstant(candidate->extra->restrictlist);
 }
 
 /*
@@ -291,17 +279,35 @@ batch_rows(const Path *outer, double distinct)
 	return Max(1, Min(rows, room));
 }
 
+/*
+ * Distinct keys among the outer rows.  A lookup of a foreign table without
+ * statistics has more than PostgreSQL's 200.
+ */
+static double
+distinct_keys(const Candidate *candidate, const JoinKey *key, double rows)
+{
+	double distinct =
+		estimate_num_groups(candidate->root, list_make1(key->outer), rows, NULL, NULL);
+	VariableStatData variable;
+	bool is_default;
+
+	examine_variable(candidate->root, (Node *) key->outer, 0, &variable);
+	(void) get_variable_numdistinct(&variable, &is_default);
+	if (is_default && variable.rel != NULL && is_ours(variable.rel))
+		distinct = Max(distinct, rows * DISTINCT_SHARE);
+	ReleaseVariableStats(variable);
+	return Min(Max(distinct, 1), rows);
+}
+
 static Effort
 estimate_effort(const Candidate *candidate, const Path *outer, const JoinKey *key)
 {
 	const DvRel *dvrel = candidate->inner->fdw_private;
 	double rows = Max(outer->rows, 1);
-	double distinct =
-		estimate_num_groups(candidate->root, list_make1(key->outer), rows, NULL, NULL);
+	double distinct = distinct_keys(candidate, key, rows);
 	double per_batch;
 	Effort effort;
 
-	distinct = Min(Max(distinct, 1), rows);
 	per_batch = Min(distinct, DV_KEY_JOIN_BATCH);
 	effort.batches = ceil(rows / batch_rows(outer, distinct));
 	effort.keys = Min(Max(effort.batches * per_batch, distinct), rows);
@@ -427,56 +433,6 @@ consider_key_join(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outerrel,
  * Plan.
  */
 
-/* The same value, whatever nullability it is marked with? */
-static bool
-is_same(const Node *a, const Node *b)
-{
-	if (IsA(a, Var) && IsA(b, Var))
-		return ((const Var *) a)->varno == ((const Var *) b)->varno &&
-			   ((const Var *) a)->varattno == ((const Var *) b)->varattno &&
-			   ((const Var *) a)->varlevelsup == ((const Var *) b)->varlevelsup;
-	if (IsA(a, PlaceHolderVar) && IsA(b, PlaceHolderVar))
-		return ((const PlaceHolderVar *) a)->phid == ((const PlaceHolderVar *) b)->phid &&
-			   ((const PlaceHolderVar *) a)->phlevelsup == ((const PlaceHolderVar *) b)->phlevelsup;
-	return false;
-}
-
-static Node *
-find_same(List *nodes, const Node *wanted)
-{
-	ListCell *lc;
-
-	foreach (lc, nodes)
-	{
-		if (is_same(lfirst(lc), wanted))
-			return lfirst(lc);
-	}
-	return NULL;
-}
-
-/* The mutator's context: expressions as they are to be spelt. */
-static Node *
-spell_mutator(Node *node, void *context)
-{
-	Node *same;
-
-	if (node == NULL)
-		return NULL;
-	if (IsA(node, Var) || IsA(node, PlaceHolderVar))
-	{
-		same = find_same(context, node);
-		if (same != NULL)
-			return copyObject(same);
-	}
-	return expression_tree_mutator(node, spell_mutator, context);
-}
-
-static List *
-spell_alike(List *exprs, List *spelling)
-{
-	return (List *) spell_mutator((Node *) exprs, spelling);
-}
-
 /* Expressions that the children deliver: outer columns, then inner ones. */
 static List *
 delivered(List *plans)
@@ -508,7 +464,8 @@ read_above(RelOptInfo *rel, List *exprs)
 	{
 		PlaceHolderVar *placeholder = lfirst(lc);
 
-		if (IsA(placeholder, PlaceHolderVar) && find_same(exprs, (Node *) placeholder) == NULL)
+		if (IsA(placeholder, PlaceHolderVar) &&
+			dv_spelling_find(exprs, (Node *) placeholder) == NULL)
 			result = list_concat(result, pull_var_clause((Node *) placeholder->phexpr, PULL_FLAGS));
 	}
 	return result;
@@ -536,7 +493,7 @@ spelt_as_above(RelOptInfo *rel, List *exprs)
 
 	foreach (lc, exprs)
 	{
-		Node *same = find_same(above, lfirst(lc));
+		Node *same = dv_spelling_find(above, lfirst(lc));
 
 		result = lappend(result, same ? copyObject(same) : lfirst(lc));
 	}
@@ -580,10 +537,10 @@ planKeyJoin(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List *tli
 
 	sort_clauses(join, rel, &conditions, &filters);
 	scan->scan.plan.targetlist = tlist;
-	scan->scan.plan.qual = spell_alike(filters, spelling);
+	scan->scan.plan.qual = dv_spelling_apply(filters, spelling);
 	scan->flags = best_path->flags;
 	scan->custom_plans = custom_plans;
-	scan->custom_exprs = spell_alike(list_concat(exprs, conditions), spelling);
+	scan->custom_exprs = dv_spelling_apply(list_concat(exprs, conditions), spelling);
 	scan->custom_private = pack_private(join);
 	scan->custom_scan_tlist = joined_tlist(spelling);
 	scan->methods = GetCustomScanMethods(DV_KEY_JOIN_NAME, false);

@@ -282,6 +282,19 @@ dv_rel_init(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 	return dvrel;
 }
 
+bool
+dv_rel_has_pseudoconstant(List *rinfos)
+{
+	ListCell *lc;
+
+	foreach (lc, rinfos)
+	{
+		if (lfirst_node(RestrictInfo, lc)->pseudoconstant)
+			return true;
+	}
+	return false;
+}
+
 DvClause *
 dv_rel_clause(const RelOptInfo *rel, RestrictInfo *rinfo)
 {

@@ -35,6 +35,9 @@ typedef struct DvCost
 /* Options, translated restrictions, row estimates; sets rel->rows and fdw_private. */
 extern DvRel *dv_rel_init(PlannerInfo *root, RelOptInfo *rel, Oid relid);
 
+/* Is there one without columns among these conditions? It would be a gate above the scan. */
+extern bool dv_rel_has_pseudoconstant(List *rinfos);
+
 /* Translation of a condition on this relation: the restrictions' are remembered. */
 extern DvClause *dv_rel_clause(const RelOptInfo *rel, RestrictInfo *rinfo);
 

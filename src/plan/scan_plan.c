@@ -28,6 +28,7 @@
 #include "utils/lsyscache.h"
 
 #include "handoff.h"
+#include "plan/join_plan.h"
 #include "plan/rel.h"
 #include "plan/scan_plan.h"
 #include "plan/shipping.h"
@@ -106,8 +107,8 @@ pathkey_column(const DvRel *dvrel, RelOptInfo *rel, PathKey *pathkey)
  * not ours.  The place of nulls is not documented (sheet 15): a key has none,
  * or it is the first one, and its nulls are asked for by themselves.
  */
-static List *
-shippable_order(const DvRel *dvrel, RelOptInfo *rel, List *pathkeys)
+List *
+dv_scan_plan_order(const DvRel *dvrel, RelOptInfo *rel, List *pathkeys)
 {
 	List *sortkeys = NIL;
 	bool last = false;
@@ -263,7 +264,7 @@ dv_scan_plan_key_path(PlannerInfo *root, RelOptInfo *rel, Expr *keys, double sen
 void
 dataverseGetForeignPaths(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
 {
-	List *sortkeys = shippable_order(baserel->fdw_private, baserel, root->query_pathkeys);
+	List *sortkeys = dv_scan_plan_order(baserel->fdw_private, baserel, root->query_pathkeys);
 
 	add_path_with(root, baserel, NIL, NIL);
 	if (sortkeys != NIL)
@@ -432,8 +433,8 @@ is_constant(Node *node)
  * (it sets limit_tuples only without them); a join, a row lock or a missing
  * order may still need more rows than that.
  */
-static int64
-limit_above(PlannerInfo *root, RelOptInfo *rel, Path *path)
+int64
+dv_scan_plan_limit(PlannerInfo *root, RelOptInfo *rel, Path *path)
 {
 	const Query *parse = root->parse;
 
@@ -443,7 +444,7 @@ limit_above(PlannerInfo *root, RelOptInfo *rel, Path *path)
 	if (parse->limitOption != LIMIT_OPTION_COUNT || !is_constant(parse->limitCount) ||
 		!is_constant(parse->limitOffset))
 		return -1;
-	if (rel->reloptkind != RELOPT_BASEREL || bms_membership(root->all_baserels) != BMS_SINGLETON ||
+	if (IS_OTHER_REL(rel) || !bms_is_subset(root->all_baserels, rel->relids) ||
 		root->rowMarks != NIL || path->param_info != NULL)
 		return -1;
 	if (!pathkeys_contained_in(root->query_pathkeys, path->pathkeys))
@@ -490,15 +491,15 @@ plan_ranges(PlannerInfo *root, RelOptInfo *rel, const ForeignPath *path, DvScanP
 	plan->counted = dvrel->counted;
 }
 
-static List *
-sort_keys(const DvRel *dvrel, RelOptInfo *rel, List *pathkeys)
+List *
+dv_scan_plan_sort_keys(const DvRel *dvrel, RelOptInfo *rel, List *pathkeys)
 {
 	List *sortkeys;
 	DvSortKey *key;
 
 	if (pathkeys == NIL)
 		return NIL;
-	sortkeys = shippable_order(dvrel, rel, pathkeys);
+	sortkeys = dv_scan_plan_order(dvrel, rel, pathkeys);
 	if (sortkeys == NIL)
 		elog(ERROR, "order of a sorted path cannot be sent");
 
@@ -521,8 +522,8 @@ dataverseIsForeignPathAsyncCapable(ForeignPath *path)
 	return IS_SIMPLE_REL(rel) && ((DvRel *) rel->fdw_private)->table->settings.async_capable;
 }
 
-static List *
-operand_types(List *operands)
+List *
+dv_scan_plan_operand_types(List *operands)
 {
 	List *types = NIL;
 	ListCell *lc;
@@ -542,6 +543,8 @@ dataverseGetForeignPlan(PlannerInfo *root, RelOptInfo *rel, Oid foreigntableid,
 
 	if (IS_UPPER_REL(rel))
 		return dv_upper_plan_make(rel, tlist, outer_plan);
+	if (IS_JOIN_REL(rel))
+		return dv_join_plan_make(root, rel, best_path, tlist, outer_plan);
 	sort_conditions(&conditions, rel, scan_clauses);
 
 	memset(&plan, 0, sizeof(plan));
@@ -550,9 +553,9 @@ dataverseGetForeignPlan(PlannerInfo *root, RelOptInfo *rel, Oid foreigntableid,
 	plan.entity_set = dvrel->table->entity_set;
 	plan.attnums = needed_attributes(root, dvrel->table, rel, conditions.local);
 	plan.filter = conditions.filter;
-	plan.slot_types = operand_types(conditions.operands);
-	plan.sortkeys = sort_keys(dvrel, rel, best_path->path.pathkeys);
-	plan.limit = limit_above(root, rel, &best_path->path);
+	plan.slot_types = dv_scan_plan_operand_types(conditions.operands);
+	plan.sortkeys = dv_scan_plan_sort_keys(dvrel, rel, best_path->path.pathkeys);
+	plan.limit = dv_scan_plan_limit(root, rel, &best_path->path);
 	plan.exact_limit = plan.limit > 0 && plan.limit <= TOP_MAX && conditions.all_exact &&
 					   dvrel->table->table_type == DV_TABLE_STANDARD;
 	plan.page_size = dvrel->table->settings.fetch_size;

@@ -26,8 +26,9 @@
 
 typedef struct Walk
 {
-	const DvTable *table;
-	Index relid;
+	const DvSource *sources;
+	int nsources;
+	Relids own; /* relations that no operand may read: the sources, and others of a join */
 	List *operands;
 } Walk;
 
@@ -68,11 +69,28 @@ dv_translate_column(const DvTable *table, Index relid, Expr *expr)
 	return dv_table_column(table, var->varattno);
 }
 
+/* The column of one of the sources, and its table; NULL for anything else. */
+static DvColumn *
+source_column(const Walk *walk, Expr *expr, const DvTable **table)
+{
+	for (int i = 0; i < walk->nsources; i++)
+	{
+		DvColumn *column =
+			dv_translate_column(walk->sources[i].table, walk->sources[i].relid, expr);
+
+		*table = walk->sources[i].table;
+		if (column != NULL)
+			return column;
+	}
+	return NULL;
+}
+
 /* A column whose comparisons agree on both sides, or NULL. */
 static DvColumn *
 shippable_column(Walk *walk, Expr *expr)
 {
-	DvColumn *column = dv_translate_column(walk->table, walk->relid, strip_widening(expr));
+	const DvTable *table;
+	DvColumn *column = source_column(walk, strip_widening(expr), &table);
 
 	return column != NULL && dv_shipping_column(column) ? column : NULL;
 }
@@ -93,7 +111,7 @@ is_operand(Walk *walk, Expr *expr)
 {
 	if (contains_subplan_walker((Node *) expr, NULL) || contain_volatile_functions((Node *) expr))
 		return false;
-	return !bms_is_member(walk->relid, pull_varnos(NULL, (Node *) expr));
+	return !bms_overlap(walk->own, pull_varnos(NULL, (Node *) expr));
 }
 
 static int
@@ -108,8 +126,8 @@ column_leaf(Walk *walk, DvFilterOp op, const DvColumn *column, int slot)
 {
 	DvFilter *leaf = dv_filter_leaf(op, column->property, column->logical, column->type, slot);
 
-	/* A virtual table's provider may ignore what it is told (sheet 13.2). */
-	if (walk->table->table_type == DV_TABLE_VIRTUAL)
+	/* A virtual table's provider may ignore what it is told (sheet 13.2); it is never joined there. */
+	if (walk->sources[0].table->table_type == DV_TABLE_VIRTUAL)
 		return dv_filter_weaken(leaf);
 	return leaf;
 }
@@ -144,13 +162,14 @@ collation_ok(Oid collation)
 static DvFilter *
 walk_label(Walk *walk, DvFilterOp op, Expr *column_expr, Expr *operand)
 {
-	const DvColumn *label = dv_translate_column(walk->table, walk->relid, column_expr);
+	const DvTable *table;
+	const DvColumn *label = source_column(walk, column_expr, &table);
 	const DvColumn *choice;
 	DvFilter *leaf;
 
 	if (label == NULL || label->label_of == NULL || (op != DV_OP_EQ && op != DV_OP_IN))
 		return NULL;
-	choice = dv_table_column_logical(walk->table, label->label_of);
+	choice = dv_table_column_logical(table, label->label_of);
 	if (choice == NULL || !is_operand(walk, operand))
 		return NULL;
 	leaf = dv_filter_label(choice->property, choice->logical, choice->type,
@@ -246,7 +265,8 @@ walk_bool_expr(Walk *walk, BoolExpr *node)
 static DvFilter *
 walk_null_test(Walk *walk, NullTest *node)
 {
-	DvColumn *column = dv_translate_column(walk->table, walk->relid, node->arg);
+	const DvTable *table;
+	DvColumn *column = source_column(walk, node->arg, &table);
 
 	/* Null is null whatever the declared type, so the type pairing is not asked. */
 	if (column == NULL || node->argisrow || column->label_of != NULL || column->target_of != NULL)
@@ -391,7 +411,15 @@ keep_droppable(Walk *walk, DvFilter *filter)
 DvClause *
 dv_translate_clause(const DvTable *table, Index relid, Expr *expr)
 {
-	Walk walk = {table, relid, NIL};
+	DvSource source = {table, relid};
+
+	return dv_translate_clause_over(&source, 1, bms_make_singleton(relid), expr);
+}
+
+DvClause *
+dv_translate_clause_over(const DvSource *sources, int nsources, Relids own, Expr *expr)
+{
+	Walk walk = {sources, nsources, own, NIL};
 	DvClause *clause = palloc(sizeof(DvClause));
 
 	clause->filter = keep_droppable(&walk, walk_expr(&walk, expr));

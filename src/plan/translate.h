@@ -23,6 +23,20 @@ typedef struct DvClause
  */
 extern DvClause *dv_translate_clause(const DvTable *table, Index relid, Expr *expr);
 
+/* A table whose columns a condition may read. */
+typedef struct DvSource
+{
+	const DvTable *table;
+	Index relid;
+} DvSource;
+
+/*
+ * The same for a condition on several tables, of which these are the ones
+ * whose columns may be sent.  Operands read none of the relations in "own".
+ */
+extern DvClause *dv_translate_clause_over(const DvSource *sources, int nsources, Relids own,
+										  Expr *expr);
+
 /* The column an expression stands for when it is a plain column of the relation, or NULL. */
 extern DvColumn *dv_translate_column(const DvTable *table, Index relid, Expr *expr);
 
