@@ -6,6 +6,7 @@
 #
 #     DATAVERSE_SEED=n       the same queries again
 #     DATAVERSE_QUERIES=n    so many for each service, 400 by default
+#     DATAVERSE_LINKED=n     joins along lookups n times as likely as sorted queries, 1 by default
 use strict;
 use warnings;
 use utf8;
@@ -20,9 +21,8 @@ binmode $_, ':encoding(UTF-8)' for Test::More->builder->output, Test::More->buil
 
 my $seed = $ENV{DATAVERSE_SEED} // int rand 1_000_000;
 my $queries = $ENV{DATAVERSE_QUERIES} // 400;
-my @tables = qw(account sample_everything incident contoso_sensordata odd);
-my %ids = (account => 'accountid', sample_everything => 'sample_everythingid', incident => 'incidentid',
-    contoso_sensordata => 'contoso_sensordataid', odd => 'accountid');
+my @tables = qw(account contact sample_everything incident opportunity systemuser contoso_sensordata odd);
+my %ids = (map({ $_ => $_ . 'id' } @tables), odd => 'accountid');
 
 # All the first answers, and all the second ones.
 my %services = (
@@ -127,6 +127,9 @@ my @named = (
             . ' ORDER BY p.versionnumber' ],
     [ 'a parent table, limited', 'SELECT p.versionnumber FROM crm.parent p WHERE p.versionnumber > 0 ORDER BY p.versionnumber LIMIT 4 OFFSET 3' ],
     [ 'lists in lists', 'sample_everything', "t.sample_smallinteger = ANY ('{{1,2},{3,NULL}}'::int[]) OR t.sample_smallinteger <> ALL ('{{1,2},{3,4}}'::int[])" ],
+    [ 'linked: two tables lead to one id, and are joined with each other', 'SELECT t.sample_everythingid, t.sample_integer FROM crm.sample_everything t'
+            . ' WHERE EXISTS (SELECT FROM crm.sample_everything w WHERE w.sample_parentid = t.sample_everythingid)'
+            . ' AND EXISTS (SELECT FROM crm.sample_everything w WHERE w.sample_parentid = t.sample_everythingid AND coalesce(w.sample_integer, 0) <> 7)' ],
     [ 'the date of the ranges in another column', 'SELECT u.accountid, u.created_second FROM crm.odd u' ],
     [ 'limits in a lateral join', 'SELECT k.n, x.id FROM (VALUES (1, 5), (2, 9), (3, 5), (4, 5), (5, NULL)) k(n, v) CROSS JOIN LATERAL '
             . '(SELECT t.sample_integer AS id FROM crm.sample_everything t WHERE t.sample_integer > k.v ORDER BY t.sample_integer LIMIT 3) x' ],
@@ -210,6 +213,22 @@ BEGIN
                 ELSE 'folded away' END;
 END $$;
 
+-- joins in one request: which kinds
+CREATE FUNCTION pushed_joins(query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    line text;
+    kinds text[] = '{}';
+BEGIN
+    FOR line IN EXECUTE 'EXPLAIN (COSTS off) ' || query LOOP
+        IF line ~ 'Relations: ' THEN
+            kinds := kinds || ARRAY(SELECT m[1] FROM regexp_matches(line, '(INNER|LEFT|SEMI|ANTI) JOIN', 'g') m);
+        ELSIF line ~ 'FetchXML' THEN
+            kinds := kinds || 'FetchXML'::text;
+        END IF;
+    END LOOP;
+    RETURN array_to_string(ARRAY(SELECT DISTINCT k FROM unnest(kinds) k ORDER BY k), ', ');
+END $$;
+
 CREATE FUNCTION verdict(n int, kind text, remote text[], here text[], whole text[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     IF here[1] = 'error' THEN
@@ -231,6 +250,7 @@ BEGIN
     PERFORM verdict(n, kind, answer(remote), answer(here), CASE WHEN whole IS NOT NULL THEN answer(whole) END);
     IF NOT EXISTS (SELECT FROM outcome o WHERE o.n = compare.n AND how IN ('unsound', 'error')) THEN
         INSERT INTO outcome VALUES (n, 'sent', sent(remote));
+        INSERT INTO outcome SELECT compare.n, 'joined', j FROM pushed_joins(remote) j WHERE j <> '';
     END IF;
 END $$;
 SQL
@@ -263,9 +283,34 @@ sub dollar
     return "\$q\$$_[0]\$q\$";
 }
 
+# The lookups of a table that lead to one of ours, for some row at least.
+sub lookups
+{
+    my ($t, $table, $columns) = @_;
+    my %filled = map { $_->{name} => scalar @{ $_->{values} } } @$columns;
+    return [
+        grep { $filled{ $_->{column} } }
+        map { my ($column, $target) = split /\|/; { column => $column, target => $target } }
+            split /\n/, $t->query(<<"SQL") ];
+SELECT attname, relname
+  FROM pg_attribute, unnest(attfdwoptions) o, pg_foreign_table f, unnest(ftoptions) e, pg_class c
+ WHERE attrelid = 'crm.$table'::regclass AND o = 'target=' || substr(e, 17) AND e LIKE 'entity_set_name=%'
+   AND c.oid = ftrelid AND relname <> 'odd' ORDER BY attname COLLATE "C"
+SQL
+}
+
+# A table for RandomQuery.
+sub described
+{
+    my ($t, $table) = @_;
+    my $columns = columns($t, $table);
+    return { id => $ids{$table}, columns => $columns, lookups => lookups($t, $table, $columns) };
+}
+
 my @joins = qw(enable_hashjoin enable_mergejoin enable_material enable_memoize);
 my @ways = ('enable_nestloop', 'dataverse_fdw.enable_key_join');
 my $joins_by_key = join ' ', map { "SET $_ = off;" } @joins;
+my $joins_in_one = join ' ', map { "SET $_ = off;" } @joins, @ways;
 my $joins_at_will = join ' ', map { "RESET $_;" } @joins, @ways;
 
 # Script lines that compare one query.
@@ -277,6 +322,8 @@ sub script
 
     return prepared($n, $query, @sides) if $query->{params} && @{ $query->{params} };
     my $compare = "SELECT compare($n, '$query->{kind}', " . join(', ', map { dollar($_) } @sides) . "$whole);\n";
+    # in one request
+    return "$joins_in_one\n$compare$joins_at_will\n" if $query->{linked} && ($n % 5 || $n < @named);
     return $compare unless $query->{joins} && $n % 3;
     # by keys of many rows at once, or row by row
     return "$joins_by_key SET $ways[$n % 3 - 1] = off;\n$compare$joins_at_will\n";
@@ -330,21 +377,22 @@ sub named_query
     my ($name, $table, $condition) = @_;
     return $condition
         ? { kind => 'bag', sql => "SELECT t.* FROM \x01$table t WHERE $condition" }
-        : { kind => $table =~ /ORDER BY/ ? 'list' : 'bag', sql => $table =~ s/\bcrm\./\x01/gr };
+        : { kind => $table =~ /ORDER BY/ ? 'list' : 'bag', linked => ($name =~ /^linked/ ? 1 : 0), sql => $table =~ s/\bcrm\./\x01/gr };
 }
 
-my %sent;
+my (%sent, %joined);
 for my $service (sort keys %services)
 {
-    my $t = DataverseTest->new(rows => 90, quirks => $services{$service}, import => 'account, sample_everything, incident, contoso_sensordata');
+    my $t = DataverseTest->new(rows => 90, quirks => $services{$service}, import => join ', ', grep { $_ ne 'odd' } @tables);
 
     $t->query("$odd$compare " . ($options{$service} // "ALTER FOREIGN TABLE crm.account OPTIONS (ADD fetch_size '40');")
         . join '', map { "CREATE TABLE loc.$_ AS SELECT * FROM crm.$_; ANALYZE loc.$_;" } @tables);
     $t->query('CREATE TABLE loc.parent (LIKE crm.parent); ALTER FOREIGN TABLE crm.account INHERIT crm.parent; ALTER TABLE loc.account INHERIT loc.parent');
     my $random = RandomQuery->new(
         seed => $seed,
-        weights => [ qw(account account odd incident contoso_sensordata), ('sample_everything') x 5 ],
-        tables => { map { $_ => { id => $ids{$_}, columns => columns($t, $_) } } @tables });
+        weights => [ qw(account account odd incident contoso_sensordata contact opportunity), ('sample_everything') x 5 ],
+        tables => { map { $_ => described($t, $_) } @tables },
+        linked => 3 * ($ENV{DATAVERSE_LINKED} // 1));
     my @queries = ((map { named_query(@$_) } @named), map { $random->query } 1 .. $queries);
     my $script = '';
     for my $n (0 .. $#queries)
@@ -356,7 +404,7 @@ for my $service (sort keys %services)
     is($status, 0, "$service: the session lives to the end") or diag($err);
 
     my %bad;
-    for (@{ JSON::PP->new->decode($t->query("SELECT coalesce(json_agg(o), '[]') FROM outcome o WHERE how NOT IN ('same', 'sent')")) })
+    for (@{ JSON::PP->new->decode($t->query("SELECT coalesce(json_agg(o), '[]') FROM outcome o WHERE how NOT IN ('same', 'sent', 'joined')")) })
     {
         push @{ $bad{ $_->{n} } }, "$_->{how}: $_->{detail}";
     }
@@ -374,11 +422,18 @@ for my $service (sort keys %services)
         my ($how, $count) = split /\|/;
         $sent{$how} += $count;
     }
+    for (split /\n/, $t->query("SELECT detail, count(*) FROM outcome WHERE how = 'joined' AND n >= " . @named . ' GROUP BY detail'))
+    {
+        my ($kinds, $count) = split /\|/;
+        $joined{$kinds} += $count;
+    }
 }
 
 my $all = 0;
 $all += $_ for values %sent;
 note(sprintf '%-12s %5d  %5.1f %%', $_, $sent{$_} // 0, 100 * ($sent{$_} // 0) / ($all || 1))
     for 'whole', 'in part', 'not at all', 'folded away';
+
+note(sprintf '%-24s %5d in one request', $_, $joined{$_}) for sort keys %joined;
 
 done_testing();

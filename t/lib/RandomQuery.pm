@@ -4,6 +4,9 @@
 #     my $query = $random->query;
 #     $query->{sql}($schema)     # the statement over the tables of that schema
 #
+# A table is { id, columns, lookups }; a lookup, which need not be given, is
+# { column, target }: a column of it and the table whose id that holds.
+#
 # A column is { name, type, values => [texts], collation }; the last only where
 # equal texts may differ.  Literals come from the values
 # and from near misses: another case, a trailing blank, an accent dropped, one
@@ -15,6 +18,7 @@
 #     list  row by row: the order is total over the selected columns
 #     some  the first rows of an order that has ties, or of none: as many rows
 #           as the limit allows, all of them from the answer without the limit
+# joins says that there is another way to join; linked, that there is one along lookups.
 package RandomQuery;
 
 use strict;
@@ -539,13 +543,140 @@ sub crossed
             "SELECT t.$table->{id} FROM $SCHEMA$name t WHERE $condition AND NOT EXISTS (SELECT FROM $SCHEMA$other_name u WHERE $on)") };
 }
 
+# A condition on a table under another alias.
+sub condition_on
+{
+    my ($self, $alias, $table, $depth) = @_;
+    return $self->condition($table, $depth) =~ s/\bt\./$alias./gr;
+}
+
+# A column of each of two tables that can be compared, as text.
+sub across
+{
+    my ($alias, $table, $other_alias, $other) = @_;
+    my ($left) = grep { $_->{type} !~ /bytea|\[/ && !$_->{collation} } map { one_of(@{ $table->{likely} }) } 1 .. 9;
+    my @right = $left ? grep { $_->{type} eq $left->{type} && !$_->{collation} } @{ $other->{likely} } : ();
+    return 'true' if !@right;
+    my $op = $left->{type} =~ /uuid|boolean/ ? one_of('=', '<>') : one_of('=', '<>', '<', '>=', 'IS DISTINCT FROM');
+    return "$alias.$left->{name} $op $other_alias." . one_of(@right)->{name};
+}
+
+# One further table, reached from one that is there; undef when none leads on.
+sub link_to
+{
+    my ($self, $members) = @_;
+    my @from = grep { @{ $_->{table}{lookups} // [] } } @$members;
+    return if !@from;
+    my $from = one_of(@from);
+    my $lookup = one_of(@{ $from->{table}{lookups} });
+    my $alias = 'u' . scalar @$members;
+    my $to = { alias => $alias, name => $lookup->{target}, table => $self->{tables}{ $lookup->{target} } };
+    my @sides = ("$from->{alias}.$lookup->{column}", "$alias.$to->{table}{id}");
+
+    push @$members, $to;
+    $to->{on} = join ' = ', chance(0.5) ? @sides : reverse @sides;
+    $to->{on} .= ' AND ' . $self->condition_on($alias, $to->{table}, one_of(0, 0, 1, 2)) if chance(0.4);
+    $to->{on} .= ' AND ' . across($alias, $to->{table}, $from->{alias}, $from->{table}) if chance(0.15);
+    $to->{text} = one_of('JOIN', 'LEFT JOIN', 'LEFT JOIN') . " $SCHEMA$to->{name} $alias ON $to->{on}";
+    return $to;
+}
+
+# A table that must be there, or must not.
+sub exists_clause
+{
+    my ($self, $members, $depth) = @_;
+    my $at = @$members;
+    my $to = $self->link_to($members) or return 'true';
+    my $where = $to->{on};
+
+    # one more table in there
+    if ($depth == 0 && chance(0.3) && @{ $to->{table}{lookups} // [] })
+    {
+        my @inner = ($to);
+        push @inner, (undef) x ($at);
+        my $lookup = one_of(@{ $to->{table}{lookups} });
+        my $other = $self->{tables}{ $lookup->{target} };
+        my $join = one_of('JOIN', 'LEFT JOIN');
+        $to->{text} = "$SCHEMA$to->{name} $to->{alias} $join $SCHEMA$lookup->{target} v ON v.$other->{id} = $to->{alias}.$lookup->{column}";
+        $to->{text} .= ' AND ' . $self->condition_on('v', $other, 1) if chance(0.4);
+        $where .= ' AND ' . $self->condition_on('v', $other, 1) if chance(0.5);
+    }
+    else { $to->{text} = "$SCHEMA$to->{name} $to->{alias}" }
+    pop @$members;
+    return one_of('', 'NOT ') . "EXISTS (SELECT FROM $to->{text} WHERE $where)";
+}
+
+# Rows that lead to one of ours.
+sub children_clause
+{
+    my ($self, $name, $table) = @_;
+    my @from = map { my $child = $_; map { [ $child, $_ ] } grep { $_->{target} eq $name } @{ $self->{tables}{$child}{lookups} // [] } }
+        sort keys %{ $self->{tables} };
+    return 'true' if !@from;
+    my ($child, $lookup) = @{ one_of(@from) };
+    my $where = "w.$lookup->{column} = t.$table->{id}";
+    # conditions that can be said exactly are likelier to be left to the service
+    my %exact = (%{ $self->{tables}{$child} });
+    $exact{likely} = [ grep { $_->{type} =~ /integer$|bigint|numeric|boolean|uuid|date|timestamp/ } @{ $exact{likely} } ];
+    my $of = chance(0.6) && @{ $exact{likely} } ? { %exact, columns => $exact{likely} } : $self->{tables}{$child};
+    $where .= ' AND ' . $self->condition_on('w', $of, one_of(0, 0, 1, 2)) if chance(0.7);
+    return one_of('', 'NOT ') . "EXISTS (SELECT FROM $SCHEMA$child w WHERE $where)";
+}
+
+# Tables along their lookups.
+sub linked
+{
+    my ($self, $name, $table, $condition) = @_;
+    my @members = ({ alias => 't', name => $name, table => $table });
+    if (chance(0.3))
+    {
+        my @children = some_of(1, 2, sub { $self->children_clause($name, $table) });
+        return $self->of_linked($table, \@members, "FROM $SCHEMA$name t WHERE " . join(' AND ', chance(0.6) ? $condition : (), @children), 1);
+    }
+    return $self->plain($name, $table, $condition) if !@{ $table->{lookups} // [] };
+
+    my $least = chance(0.75);
+    $self->link_to(\@members) for 1 .. ($least ? one_of(1, 1, 1, 2, 2, 3) : 0);
+    my @where = chance(0.7) ? $condition : ();
+    for my $member (@members[ 1 .. $#members ])
+    {
+        push @where, $self->condition_on($member->{alias}, $member->{table}, one_of(0, 0, 1, 2)) if chance(0.35);
+    }
+    @where = '(' . join(one_of(' OR ', ' AND '), @where) . ')' if @where > 1 && chance(0.4);
+    push @where, across('t', $table, $members[1]{alias}, $members[1]{table}) if @members > 1 && chance(0.1);
+    push @where, $self->exists_clause(\@members, 0) if !$least || chance(0.1);
+    push @where, $self->children_clause($name, $table) if chance($least ? 0.05 : 0.3);
+    my $from = "FROM $SCHEMA$name t" . join('', map { " $_->{text}" } @members[ 1 .. $#members ])
+        . (@where ? ' WHERE ' . join(' AND ', @where) : '');
+    return $self->of_linked($table, \@members, $from, scalar @where);
+}
+
+sub of_linked
+{
+    my ($self, $table, $members, $from, $has_where) = @_;
+    my @ids = map { "$_->{alias}.$_->{table}{id} AS i$_->{alias}" } @$members;
+    my @some = map { my $m = one_of(@$members); my $c = one_of(@{ $m->{table}{columns} })->{name}; "$m->{alias}.$c AS c$_" } 1 .. one_of(1, 2, 3);
+    my $all = join ', ', @ids, @some;
+    my ($key) = $self->sortable($table);
+
+    return { kind => 'bag', linked => 1, sql => 'SELECT ' . join(', ', @some) . " $from" } if chance(0.2);
+    return { kind => 'some', linked => 1, whole => "SELECT $all $from", sql => "SELECT $all $from"
+            . ($key && chance(0.5) ? " ORDER BY t.$key->{name}" : '') . ' LIMIT ' . int(rand 15) . (chance(0.3) ? ' OFFSET ' . int rand 5 : '') }
+        if chance(0.25);
+    return { kind => 'list', linked => 1, sql => "SELECT t.$key->{name} $from" . ($has_where && chance(0.5) ? " AND t.$key->{name} IS NOT NULL" : '')
+            . " ORDER BY t.$key->{name}" . one_of('', ' DESC', ' NULLS FIRST') . (chance(0.6) ? ' LIMIT ' . int rand 20 : '') }
+        if $key && chance(0.25);
+    return { kind => 'bag', linked => 1, sql => "SELECT count(*), count($members->[-1]{alias}.$members->[-1]{table}{id}) $from" } if chance(0.1);
+    return { kind => 'bag', linked => 1, sql => "SELECT $all $from" };
+}
+
 sub query
 {
     my ($self) = @_;
     my $name = one_of(@{ $self->{weights} // [ sort keys %{ $self->{tables} } ] });
     my $table = $self->{tables}{$name};
     my $prepared = chance(0.12);
-    my $make = $prepared ? \&plain : one_of((\&plain) x 5, (\&sorted) x 3, (\&first_rows) x 2, (\&aggregated) x 2, (\&joined) x 2, \&crossed);
+    my $make = $prepared ? \&plain : one_of((\&plain) x 5, (\&sorted) x 3, (\&first_rows) x 2, (\&aggregated) x 2, (\&joined) x 2, \&crossed, (\&linked) x ($self->{linked} // 3));
 
     $self->{params} = $prepared ? [] : undef;
     my $query = $make->($self, $name, $table, $self->condition($table, one_of(0, 0, 0, 1, 1, 2, 3)));

@@ -56,7 +56,8 @@ check_peeked(const DvPage *page, const char *peeked, const char *name, uint8 mod
 int
 LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 {
-	static const char *const names[] = {"a", "b", "name", "accountid", "a", "@odata.etag"};
+	static const char *const names[] = {"a",           "b",   "name", "accountid", "a",
+										"@odata.etag", "n/a", "n/b",  "n/n/a",     "n/a"};
 	DvField fields[lengthof(names)];
 	DvError error;
 	const char *body = (const char *) data;
