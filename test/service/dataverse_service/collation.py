@@ -30,6 +30,8 @@ _fold = functools.lru_cache(maxsize=65536)(fold_once)
 
 def fold(text: str, quirks: Quirks) -> str:
     """The text as the environment's collation sees it."""
+    if text.isascii():
+        return text.lower()
     return _fold(text, quirks.accents == "sensitive")
 
 

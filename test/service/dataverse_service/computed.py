@@ -8,7 +8,7 @@ from __future__ import annotations
 import decimal
 import functools
 from decimal import Decimal
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Iterable, NamedTuple, Optional
 
 from . import collation, values
 from .core import Kind, Table
@@ -55,11 +55,15 @@ def _divided(amount: str, rate: Decimal) -> str:
 
 
 def _base_money(store: Any, table: Table, row: Row, new: Row) -> None:
+    """Of amounts that were written; of all where the rate changes."""
     rate = _rate(row.get("exchangerate") or "1")
+    everything = "exchangerate" in new
     for column, base in _money_pairs(table):
+        if column not in new and not everything:
+            continue
         amount = row.get(column)
         if amount is None:
-            if row.get(base) is not None:
+            if column in new:
                 new[base] = new[base + "__s"] = None
         else:
             text = amount if rate == 1 else _divided(amount, rate)
@@ -89,21 +93,34 @@ def outputs(table: Table) -> set[str]:
     return {name for column in found for name in values.storage_columns(table.columns[column])}
 
 
-_Rule = tuple[frozenset[str], Callable[[Any, Table, Row, Row], None]]
+_PERSON = ("firstname", "lastname")
+_ADDRESS = tuple(f"address1_{part}" for part in (
+    "line1", "line2", "line3", "city", "stateorprovince", "postalcode", "country"))
+
+
+class _Rule(NamedTuple):
+    inputs: frozenset[str]  #: a change of one of these calls for it
+    apply: Callable[[Any, Table, Row, Row], None]
+
+    def needs(self, changed: Row) -> Iterable[str]:
+        """The columns it looks at beyond those that change."""
+        if self.apply is _base_money and "exchangerate" not in changed:
+            return ("exchangerate",)
+        return self.inputs
 
 
 def _rules(table: Table) -> list[_Rule]:
     rules: list[_Rule] = []
-    if "fullname" in table.columns:
-        rules.append((frozenset({"firstname", "lastname"}), _full_name))
-    if "address1_composite" in table.columns:
-        inputs = {c for c in table.columns if c.startswith("address1_")}
-        rules.append((frozenset(inputs), _address))
-    if "owninguser" in table.columns:
-        rules.append((frozenset({"ownerid"}), _owner))
+    columns = table.columns
+    if "fullname" in columns:
+        rules.append(_Rule(frozenset(_PERSON), _full_name))
+    if "address1_composite" in columns:
+        rules.append(_Rule(frozenset(_ADDRESS), _address))
+    if "owninguser" in columns:
+        rules.append(_Rule(frozenset({"ownerid", "ownerid__t"}), _owner))
     money = [name for name, _ in _money_pairs(table)]
     if money:
-        rules.append((frozenset({*money, "exchangerate"}), _base_money))
+        rules.append(_Rule(frozenset({*money, "exchangerate"}), _base_money))
     return rules
 
 
@@ -117,14 +134,25 @@ def _rules_of(table: Table) -> list[_Rule]:
     return found[1]
 
 
-def concerns(table: Table, changed: Row) -> bool:
-    """Does a change of these columns touch a computed one?"""
-    return any(not inputs.isdisjoint(changed) for inputs, _ in _rules_of(table))
+def complete(store: Any, table: Table, changed: Row) -> None:
+    """Add the computed columns to a new row."""
+    for rule in _rules_of(table):
+        if not rule.inputs.isdisjoint(changed):
+            rule.apply(store, table, changed, changed)
 
 
-def complete(store: Any, table: Table, changed: Row, existing: Optional[Row]) -> None:
-    """Add the computed columns to a change."""
-    merged = {**(existing or {}), **changed}
-    for inputs, rule in _rules_of(table):
-        if not inputs.isdisjoint(changed):
-            rule(store, table, merged, changed)
+def follow(store: Any, table: Table, changed: Row, where: str, params: tuple[Any, ...]) -> None:
+    """Add the computed columns to the change of a row that is there: of a wide row, only the few
+    columns that a rule looks at are read."""
+    wanted = [rule for rule in _rules_of(table) if not rule.inputs.isdisjoint(changed)]
+    if not wanted:
+        return
+    needed = sorted({name for rule in wanted for name in rule.needs(changed)} - changed.keys())
+    needed = [name for name in needed if name.removesuffix("__t") in table.columns]
+    merged = changed
+    if needed:
+        listed = ", ".join(f'"{name}"' for name in needed)
+        row = store.execute(f'SELECT {listed} FROM "{table.name}" WHERE {where}', params).fetchone()
+        merged = {**dict(zip(needed, row or ())), **changed}
+    for rule in wanted:
+        rule.apply(store, table, merged, changed)

@@ -137,29 +137,43 @@ class Change:
 _Taker = Callable[[Change, Any, str, Any], None]
 
 
-def _take_value(change: Change, column: Column, name: str, value: Any) -> None:
+class Reader:
+    """A column with what reads its values, found once."""
+
+    __slots__ = ("column", "read", "empty")
+
+    def __init__(self, column: Column):
+        self.column = column
+        self.read = values.reader_of(column)
+        self.empty = values.empty(column)
+
+
+def _take_value(change: Change, reader: Reader, name: str, value: Any) -> None:
+    if value is None:
+        change.stored.update(reader.empty)
+        return
     if isinstance(value, (dict, list)):
-        raise values.conversion_fault(column, value)
-    change.stored.update(values.from_json(column, value, change.ctx.quirks))
+        raise values.conversion_fault(reader.column, value)
+    change.stored.update(reader.read(reader.column, value, change.ctx.quirks, False))
 
 
-def _take_create_only(change: Change, column: Column, name: str, value: Any) -> None:
+def _take_create_only(change: Change, reader: Reader, name: str, value: Any) -> None:
     if change.creating:
-        _take_value(change, column, name, value)
+        _take_value(change, reader, name, value)
 
 
-def _take_update_only(change: Change, column: Column, name: str, value: Any) -> None:
+def _take_update_only(change: Change, reader: Reader, name: str, value: Any) -> None:
     if not change.creating:
-        _take_value(change, column, name, value)
+        _take_value(change, reader, name, value)
 
 
-def _take_other_image(change: Change, column: Column, name: str, value: Any) -> None:
+def _take_other_image(change: Change, reader: Reader, name: str, value: Any) -> None:
     """Only the primary image may come with a new row (sheet 12)."""
     if change.creating and value is not None:
         raise Fault(400, "0x80090487",
                     f"The image column '{name}' is not the primary image and cannot be set on "
                     "create.")
-    _take_value(change, column, name, value)
+    _take_value(change, reader, name, value)
 
 
 def _ignore(change: Change, what: Any, name: str, value: Any) -> None:
@@ -372,7 +386,9 @@ class Plan:
                 self.takers[column.name] = (_refuse_logical_name, column)
             return
         other_image = column.kind is Kind.IMAGE and column.name != primary_image(table)
-        self.takers[column.name] = (_take_other_image if other_image else _taker_of(column), column)
+        taker = _take_other_image if other_image else _taker_of(column)
+        plain = taker in (_ignore, _take_primary_id)
+        self.takers[column.name] = (taker, column if plain else Reader(column))
 
     def _add_navigations(self) -> None:
         for name, navigation in self.navigations.items():

@@ -64,11 +64,12 @@ def create_row(ctx: Context, table: Table, payload: Payload, *, row_id: Optional
         raise _not_writable("Create", table)
     change = read_payload(ctx, table, payload, True)
     stored = {**(extra or {}), **change.stored, **(link or {})}
-    new_id = row_id or change.row_id or ctx.store.new_id()
+    given = row_id or change.row_id
+    new_id = given or ctx.store.new_id()
     stored[table.primary_id] = new_id
     if table.table_type == "Elastic":
         return _create_elastic(ctx, table, change, stored, new_id, partition)
-    if ctx.store.exists(table, new_id):
+    if given is not None and ctx.store.exists(table, new_id):
         raise duplicate_id(table)
     for parent in change.parents:
         ref = create_row(ctx, parent.target, parent.payload)
@@ -177,8 +178,8 @@ def _business_unit(ctx: Context, owner: Optional[str], kind: Optional[str]) -> O
     table = ctx.model.tables.get(kind)
     if table is None or "businessunitid" not in table.columns:
         return None
-    row = ctx.store.execute(f'SELECT businessunitid FROM "{kind}" WHERE "{table.primary_id}" = ?',
-                            (owner,)).fetchone()
+    row = ctx.store.constant(f'SELECT businessunitid FROM "{kind}" WHERE "{table.primary_id}" = ?',
+                             owner)
     return row[0] if row else None
 
 
@@ -236,9 +237,9 @@ def _settle_currency(ctx: Context, plan: Plan, stored: dict[str, Any],
         stored["transactioncurrencyid"] = currency
         stored["transactioncurrencyid__t"] = "transactioncurrency"
     if plan.has_rate:
-        row = ctx.store.execute(
+        row = ctx.store.constant(
             "SELECT exchangerate, exchangerate__s FROM transactioncurrency "
-            "WHERE transactioncurrencyid = ?", (stored["transactioncurrencyid"],)).fetchone()
+            "WHERE transactioncurrencyid = ?", stored["transactioncurrencyid"])
         if row is not None:
             stored["exchangerate"], stored["exchangerate__s"] = row
 
@@ -250,11 +251,11 @@ def default_currency(ctx: Context) -> Optional[str]:
         return None
     organization = tables.get("organization")
     if organization is not None and "basecurrencyid" in organization.columns:
-        row = ctx.store.execute("SELECT basecurrencyid FROM organization LIMIT 1").fetchone()
+        row = ctx.store.constant("SELECT basecurrencyid FROM organization LIMIT 1")
         if row is not None and row[0] is not None:
             return str(row[0])
-    row = ctx.store.execute("SELECT transactioncurrencyid FROM transactioncurrency "
-                            "ORDER BY createdon, transactioncurrencyid LIMIT 1").fetchone()
+    row = ctx.store.constant("SELECT transactioncurrencyid FROM transactioncurrency "
+                             "ORDER BY createdon, transactioncurrencyid LIMIT 1")
     return row[0] if row else None
 
 

@@ -241,7 +241,7 @@ def _completer(store: Store, table: Table,
         for name, value in wire.items():
             if value is not None:
                 plan[name](row, value)
-        computed.complete(store, table, row, None)
+        computed.complete(store, table, row)
         row["versionnumber"] = store.next_version()
         if not known.issuperset(row):
             unknown = ", ".join(sorted(set(row) - known))

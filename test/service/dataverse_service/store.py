@@ -12,7 +12,6 @@ import hashlib
 import random
 import sqlite3
 import time
-import uuid
 import zlib
 from typing import Any, Callable, Iterable, Iterator, Optional
 
@@ -29,6 +28,10 @@ _UNINDEXED = frozenset(
     {"createdby", "modifiedby", "createdonbehalfby", "modifiedonbehalfby", "transactioncurrencyid",
      "owningbusinessunit", "owningteam"}
 )
+
+
+#: Tables whose rows every write asks for and hardly any write changes.
+_CONSTANT = frozenset({"systemuser", "team", "businessunit", "organization", "transactioncurrency"})
 
 
 def _affinity(column: Column) -> str:
@@ -68,6 +71,8 @@ class Store:
             self.db.execute(f"PRAGMA {pragma}")
         self.data_version = 0
         self._depth = 0
+        self._constants: dict[tuple[Any, ...], Any] = {}
+        self._key_sql: dict[tuple[str, str], tuple[str, list[str]]] = {}
         self._check_shape()
         self._create_schema()
         self.version = self._last_version()
@@ -161,6 +166,7 @@ class Store:
                 self.db.execute(f'DELETE FROM "{table.name}"')
             self.db.execute("DELETE FROM _deleted")
         self.data_version += 1
+        self._constants.clear()
 
     def get_meta(self, name: str) -> Optional[str]:
         row = self.db.execute("SELECT value FROM _meta WHERE name = ?", (name,)).fetchone()
@@ -178,7 +184,9 @@ class Store:
     def new_id(self) -> str:
         """A version 4 GUID; the sequence is the same in every run."""
         bits = self._random.getrandbits(128)
-        return str(uuid.UUID(int=bits, version=4))
+        bits = bits & ~(0xf << 76) & ~(0x3 << 62) | 4 << 76 | 0x2 << 62  # version and variant
+        text = f"{bits:032x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     def next_version(self) -> int:
         self.version += 1
@@ -188,6 +196,14 @@ class Store:
 
     def execute(self, sql: str, params: Any = ()) -> sqlite3.Cursor:
         return self.db.execute(sql, params)
+
+    def constant(self, sql: str, *params: Any) -> Any:
+        """First row of a query over tables of ``_CONSTANT``, asked once until one of them changes:
+        every row that is written wants its owner's unit and its currency's rate."""
+        slot = (sql, *params)
+        if slot not in self._constants:
+            self._constants[slot] = self.db.execute(sql, params).fetchone()
+        return self._constants[slot]
 
     def get(
         self, table: Table, row_id: str, partition: Optional[str] = None
@@ -217,16 +233,17 @@ class Store:
         ``storage``: storage values as ``values.from_json`` gives them (more may be there). A null
         in any key column finds nothing: such rows are not checked for uniqueness (sheet 1.5).
         """
-        terms, params = [], []
-        for name in key.columns:
-            compare = values.compare_column(table.columns[name])
-            value = storage.get(compare)
-            if value is None:
-                return []
-            terms.append(f'"{compare}" = ?')
-            params.append(value)
-        sql = f'SELECT "{table.primary_id}" FROM "{table.name}" WHERE {" AND ".join(terms)}'
-        return [row[0] for row in self.db.execute(sql, params)]
+        slot = (table.name, key.name)
+        found = self._key_sql.get(slot)
+        if found is None:
+            names = [values.compare_column(table.columns[name]) for name in key.columns]
+            terms = " AND ".join(f'"{name}" = ?' for name in names)
+            sql = f'SELECT "{table.primary_id}" FROM "{table.name}" WHERE {terms}'
+            found = self._key_sql[slot] = (sql, names)
+        params = [storage.get(name) for name in found[1]]
+        if None in params:
+            return []
+        return [row[0] for row in self.db.execute(found[0], params)]
 
     def count(self, table: Table) -> int:
         return self.db.execute(f'SELECT count(*) FROM "{table.name}"').fetchone()[0]
@@ -245,9 +262,11 @@ class Store:
     def insert(self, table: Table, storage: dict[str, Any]) -> None:
         """A new row of storage values; ``versionnumber`` and computed columns are set here."""
         storage = dict(storage)
-        computed.complete(self, table, storage, None)
+        computed.complete(self, table, storage)
         self._stamp(table, storage)
         self.data_version += 1
+        if table.name in _CONSTANT:
+            self._constants.clear()
         names = tuple(storage)
         self.db.execute(_insert_sql(table.name, names), tuple(storage.values()))
 
@@ -260,20 +279,20 @@ class Store:
     ) -> None:
         """Change some storage columns of a row."""
         storage = dict(storage)
-        if computed.concerns(table, storage):
-            computed.complete(self, table, storage, self.get(table, row_id, partition))
+        where, params = self._address(table, row_id, partition)
+        computed.follow(self, table, storage, where, params)
         self._stamp(table, storage)
         self.data_version += 1
-        where, params = self._address(table, row_id, partition)
-        sets = ", ".join(f'"{n}" = ?' for n in storage)
-        self.db.execute(
-            f'UPDATE "{table.name}" SET {sets} WHERE {where}', (*storage.values(), *params)
-        )
+        if table.name in _CONSTANT:
+            self._constants.clear()
+        self.db.execute(_update_sql(table.name, tuple(storage)) + where,
+                        (*storage.values(), *params))
 
     def delete(self, table: Table, row_id: str, partition: Optional[str] = None) -> None:
         """Remove a row and leave a trace for change tracking (sheet 10)."""
         where, params = self._address(table, row_id, partition)
         self.data_version += 1
+        self._constants.clear()
         self.db.execute(f'DELETE FROM "{table.name}" WHERE {where}', params)
         if table.change_tracking:
             self.db.execute(
@@ -292,6 +311,7 @@ class Store:
     def insert_many(self, table: Table, names: list[str], rows: Iterable[tuple[Any, ...]]) -> None:
         """Seeding: complete storage rows, versions and computed columns included."""
         self.data_version += 1
+        self._constants.clear()
         self.db.executemany(_insert_sql(table.name, tuple(names)), rows)
 
     def _stamp(self, table: Table, storage: dict[str, Any]) -> None:
@@ -309,6 +329,7 @@ class Store:
         except BaseException:
             self.db.execute(f"ROLLBACK TO {name}")
             self.db.execute(f"RELEASE {name}")
+            self._constants.clear()
             self.data_version += 1  # what was rendered meanwhile never happened
             raise
         else:
@@ -324,6 +345,12 @@ def _shuffle(*values: Any) -> int:
 
 def _quoted(names: Iterable[str]) -> str:
     return ", ".join(f'"{n}"' for n in names)
+
+
+@functools.lru_cache(maxsize=2048)
+def _update_sql(table: str, names: tuple[str, ...]) -> str:
+    sets = ", ".join(f'"{n}" = ?' for n in names)
+    return f'UPDATE "{table}" SET {sets} WHERE '
 
 
 @functools.lru_cache(maxsize=2048)

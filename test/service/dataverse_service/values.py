@@ -8,6 +8,7 @@ import base64
 import binascii
 import datetime
 import decimal
+import functools
 import json
 import re
 from decimal import Decimal
@@ -57,6 +58,11 @@ def storage_columns(column: Column) -> list[str]:
     return [column.name]
 
 
+def empty(column: Column) -> dict[str, Any]:
+    """Storage columns of a column without a value."""
+    return dict.fromkeys(storage_columns(column))
+
+
 def compare_column(column: Column) -> str:
     """The SQLite column that comparisons and indexes read."""
     if column.kind.is_text:
@@ -66,6 +72,7 @@ def compare_column(column: Column) -> str:
     return column.name
 
 
+@functools.lru_cache(maxsize=16384)
 def sort_key(decimal_text: str) -> str:
     """A text of fixed width whose byte order is numeric order.
 
@@ -125,11 +132,17 @@ def _choice_fault(column: Column, value: Any) -> Fault:
     )
 
 
+def _too_long(text: str, limit: int) -> bool:
+    """.NET, and so the service, counts UTF-16 code units: an emoji is two."""
+    if 2 * len(text) <= limit:
+        return False
+    return len(text) + sum(c > "\uffff" for c in text) > limit
+
+
 def _text(column: Column, value: Any, quirks: Quirks, for_filter: bool) -> dict[str, Any]:
     if not isinstance(value, str):
         raise conversion_fault(column, value)
-    # .NET, and so the service, counts UTF-16 code units: an emoji is two.
-    if not for_filter and len(value) + sum(c > "\uffff" for c in value) > column.max_length:
+    if not for_filter and _too_long(value, column.max_length):
         raise Fault(
             400,
             "0x80044331",
@@ -137,9 +150,11 @@ def _text(column: Column, value: Any, quirks: Quirks, for_filter: bool) -> dict[
             f"'{column.entity}' entity exceeded the maximum allowed length of "
             f"'{column.max_length}'.",
         )
+    name = column.name
     if value == "" and not for_filter and not column.keeps_empty and quirks.empty_string == "null":
-        return {column.name: None, column.name + "__f": None}  # sheet 3.7
-    return {column.name: value, column.name + "__f": collation.fold(value, quirks)}
+        return {name: None, name + "__f": None}  # sheet 3.7
+    folded = value.lower() if value.isascii() else collation.fold(value, quirks)
+    return {name: value, name + "__f": folded}
 
 
 _INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*")
@@ -180,6 +195,7 @@ def _choice(column: Column, value: Any, quirks: Quirks, for_filter: bool) -> dic
 
 _NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
 _EXACT = decimal.Context(prec=200, rounding=decimal.ROUND_HALF_UP)
+_STEPS = [Decimal(1).scaleb(-digits) for digits in range(16)]
 
 
 def _number(column: Column, value: Any) -> Decimal:
@@ -198,17 +214,22 @@ def _number(column: Column, value: Any) -> Decimal:
     return number
 
 
+_limit = functools.lru_cache(maxsize=1024)(Decimal)
+
+
 def _check_range(column: Column, number: Decimal) -> None:
-    if (column.min_value is not None and number < Decimal(column.min_value)) or (
-        column.max_value is not None and number > Decimal(column.max_value)
+    if (column.min_value is not None and number < _limit(column.min_value)) or (
+        column.max_value is not None and number > _limit(column.max_value)
     ):
         raise _range_fault(column, f"{number:f}", "0x80044330")
 
 
 def exact_digits(number: Decimal, precision: int, scale: int) -> str:
     """Rounded half away from zero to the precision, shown with the storage's digits."""
-    rounded = number.quantize(Decimal(1).scaleb(-precision), context=_EXACT)
-    text = f"{rounded.quantize(Decimal(1).scaleb(-scale), context=_EXACT):f}"
+    rounded = number.quantize(_STEPS[precision], context=_EXACT)
+    if scale != precision:
+        rounded = rounded.quantize(_STEPS[scale], context=_EXACT)
+    text = str(rounded) if scale <= 6 else f"{rounded:f}"  # str() has no exponent down to 1e-6
     return text[1:] if text.startswith("-") and not text.strip("-0.") else text
 
 
@@ -229,7 +250,7 @@ def _double(column: Column, value: Any, quirks: Quirks, for_filter: bool) -> dic
         return {column.name: float(number)}
     _check_range(column, number)
     # 47.639583 is stored as 47.63958 (sheet 3.1)
-    rounded = number.quantize(Decimal(1).scaleb(-column.precision), context=_EXACT)
+    rounded = number.quantize(_STEPS[column.precision], context=_EXACT)
     return {column.name: float(rounded)}
 
 
@@ -396,6 +417,11 @@ _READERS: dict[Kind, Callable[[Column, Any, Quirks, bool], dict[str, Any]]] = {
 }
 
 
+def reader_of(column: Column) -> Callable[[Column, Any, Quirks, bool], dict[str, Any]]:
+    """What ``from_json`` calls for a value that is not null; looked up once by who reads many."""
+    return _READERS[column.kind]
+
+
 def from_json(
     column: Column, value: Any, quirks: Quirks, *, for_filter: bool = False
 ) -> dict[str, Any]:
@@ -405,7 +431,7 @@ def from_json(
     Lookups take an id, or ``(id, logical name)`` once a bind is resolved.
     """
     if value is None:
-        return dict.fromkeys(storage_columns(column))
+        return empty(column)
     return _READERS[column.kind](column, value, quirks, for_filter)
 
 
