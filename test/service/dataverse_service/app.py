@@ -12,10 +12,10 @@ import re
 import traceback
 import sys
 import uuid
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 from urllib.parse import unquote
 
-from . import auth, seed, tables
+from . import auth, custom, seed, tables
 from .control import Control
 from .core import Context, Fault, Model, Prefs, Quirks, Response, Table
 from .store import Store
@@ -70,9 +70,20 @@ def parse_prefs(header: str) -> Prefs:
 # --- faults -----------------------------------------------------------------------------------
 
 
+#: A code's letters come in either case, and some codes are empty (sheet 7.4).
+_SPELLING: dict[str, Callable[[str], str]] = {
+    "lower": str.lower,
+    "upper": lambda code: code.upper().replace("0X", "0x"),
+    "empty": lambda code: "",
+}
+
+
 def fault_response(fault: Fault, prefs: Optional[Prefs] = None) -> Response:
     """The JSON form of an error (sheet 7.4, 7.5)."""
-    error: dict[str, Any] = {"code": fault.code, "message": fault.message}
+    code = fault.code
+    if prefs is not None and prefs.error_code != "mixed":
+        code = _SPELLING[prefs.error_code](code)
+    error: dict[str, Any] = {"code": code, "message": fault.message}
     if prefs is not None:
         for name, value in fault.annotations.items():
             if prefs.wants(name.lstrip("@")):
@@ -234,6 +245,7 @@ class Service:
         """Answer one request. Header names are in lower case; ``base`` ends in
         ``/api/data/v9.x``."""
         prefs = parse_prefs(headers.get("prefer", ""))
+        prefs.error_code = self.quirks.error_code
         try:
             return self._cached(method, target, headers, body, base, in_batch, prefs)
         except Fault as fault:
@@ -278,14 +290,22 @@ class Service:
         ctx = Context(
             model=self.model, store=self.store, quirks=self.quirks, base=base, prefs=prefs,
             headers=headers, user_id=self._caller(headers), in_batch=in_batch, max_url=maximum,
+            limits=self.control.protection.limits,
         )
+        ctx.skipped = custom.Skipped()
+        if method != "GET":
+            custom.read_headers(ctx, self.control.custom)
+            if not self.control.custom.idle:
+                ctx.custom = self.control.custom
         return self._to_module(ctx, method, unquote(raw_path).strip("/"), raw_query, body)
 
     def _caller(self, headers: dict[str, str]) -> str:
         """The user in whose name the request acts (sheet 6.7)."""
+        self.control.custom.check_user()
         for header, column in (("callerobjectid", "azureactivedirectoryobjectid"),
                                ("mscrmcallerid", "systemuserid")):
             if header in headers:
+                self.control.custom.check_impersonation()
                 row = self.store.execute(
                     f"SELECT systemuserid, isdisabled FROM systemuser WHERE {column} = ?",
                     (headers[header].strip().lower(),),
@@ -314,6 +334,8 @@ class Service:
                   raw_query: str, body: bytes) -> Response:
         if "ttlinseconds" in table.columns:
             self.store.expire(table)
+        if self.control.custom.lacking:
+            self._check_privileges(ctx, method, table, rest)
         if key_text is None:
             return self._to_set(ctx, method, table, rest, raw_query, body)
         if "Microsoft.Dynamics.CRM." in rest:
@@ -322,6 +344,18 @@ class Service:
         if method == "GET":
             return _module("query").single(ctx, table, key_text, rest, raw_query)
         return _module("write").handle(ctx, method, table, key_text, rest, raw_query, body)
+
+    def _check_privileges(self, ctx: Context, method: str, table: Table, rest: str) -> None:
+        """An upsert needs both rights, whatever it will do (sheet 4.3)."""
+        names = _PRIVILEGES[method]
+        if method == "PATCH" and "if-match" in ctx.headers:
+            names = ("Write",)
+        elif method == "POST" and rest:
+            message = rest.removeprefix("Microsoft.Dynamics.CRM.")
+            names = _MESSAGE_PRIVILEGES.get(message, ("Write",))
+        elif method == "DELETE" and rest:
+            names = ("Write",)
+        self.control.custom.check_privileges(ctx, table, *names)
 
     def _to_set(self, ctx: Context, method: str, table: Table, rest: str, raw_query: str,
                 body: bytes) -> Response:
@@ -346,7 +380,8 @@ class Service:
         if method != "POST":
             raise _not_allowed(method)
         outer = {name: value for name, value in ctx.headers.items()
-                 if name in _OUTER_HEADERS or name.startswith("mscrm.")}
+                 if name in _OUTER_HEADERS
+                 or (name.startswith("mscrm.") and self.quirks.outer_mscrm == "applied")}
 
         def inner(method: str, target: str, headers: dict[str, str], body: bytes) -> Response:
             """One operation of the batch; the outer identity holds for all (sheet 5.6)."""
@@ -362,8 +397,14 @@ class Service:
         return seed.figures(self.store, self.model.tables[table_name])
 
 
-#: Headers of a batch that hold for all of its operations (sheet 5.6), besides ``MSCRM.*``.
+#: Headers of a batch that hold for all of its operations (sheet 5.6).
 _OUTER_HEADERS = ("mscrmcallerid", "callerobjectid", "authorization")
+
+#: What a request needs on its table (sheet 4.3, 6.7).
+_PRIVILEGES = {"GET": ("Read",), "POST": ("Create",), "PATCH": ("Create", "Write"),
+               "PUT": ("Write",), "DELETE": ("Delete",)}
+_MESSAGE_PRIVILEGES = {"CreateMultiple": ("Create",), "UpdateMultiple": ("Write",),
+                       "UpsertMultiple": ("Create", "Write"), "DeleteMultiple": ("Delete",)}
 
 #: First segments that metadata.py answers.
 _METADATA = ("EntityDefinitions", "RelationshipDefinitions", "GlobalOptionSetDefinitions",

@@ -14,6 +14,7 @@ from typing import Callable, Optional, Union
 from urllib.parse import urlsplit
 
 from .core import Context, Fault, Response
+from .payload import payload_fault
 
 #: (method, target after ``/api/data/v9.x``, headers, body) -> answer; faults come as answers.
 Dispatch = Callable[[str, str, dict[str, str], bytes], Response]
@@ -58,8 +59,9 @@ def handle(ctx: Context, content_type: str, body: bytes, dispatch: Dispatch) -> 
         part, item_status = runner(ctx, item, dispatch)  # type: ignore[arg-type, operator]
         parts.append(part)
         if item_status >= 400 and not ctx.prefs.continue_on_error:
-            status = item_status  # everything after the failure stays undone (sheet 5.7)
-            break
+            if ctx.quirks.batch_status == "failed":
+                status = item_status
+            break  # everything after the failure stays undone (sheet 5.7)
     headers = [("Content-Type", f"multipart/mixed; boundary={boundary}")]
     if ctx.prefs.continue_on_error:
         headers.append(("Preference-Applied", "odata.continue-on-error"))
@@ -226,6 +228,7 @@ def _perform(ctx: Context, operation: Operation, dispatch: Dispatch,
             url = _resolve_url(url, made)
             body = _resolve_body(body, made)
         target = _target(ctx, url)
+        _check_length(ctx, operation)
     except Fault as fault:
         return _fault_response(ctx, fault)
     return dispatch(operation.method, target, operation.headers, body)
@@ -245,10 +248,20 @@ def _target(ctx: Context, url: str) -> str:
             raise _refuse(f"The URI '{url}' of a request in the batch is not based on the service "
                           "root.")
         url = url[match.end():]
+    elif ctx.quirks.relative_parts == "refused" and not url.startswith("/"):
+        raise _refuse(f"The URI '{url}' of a request in the batch is neither absolute nor a path "
+                      "from the root of the host.")
     target = url.lstrip("/")
     if re.match(r"(\$|%24)batch\b", target, re.IGNORECASE):
         raise _refuse("A batch inside a batch is not supported.")
     return target
+
+
+def _check_length(ctx: Context, operation: Operation) -> None:
+    """One client saw writes without a Content-Length fail (sheet 5.6)."""
+    if (ctx.quirks.part_length == "required" and operation.body.strip()
+            and "content-length" not in operation.headers):
+        raise payload_fault(None, "The stream of the request is not readable.")
 
 
 def _unknown_reference(name: str) -> Fault:

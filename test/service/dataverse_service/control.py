@@ -11,6 +11,7 @@ import re
 import time
 from typing import Any, Deque, Optional
 
+from . import custom
 from .core import Fault
 
 
@@ -56,6 +57,8 @@ class Entry:
     status: int = 0
     response_bytes: int = 0
     duration_ms: float = 0.0
+    tag: Optional[str] = None  #: ``?tag=``, as plug-ins would see it (sheet 8)
+    ran: dict[str, int] = dataclasses.field(default_factory=dict)  #: steps, and how often
 
 
 _PART = re.compile(rb"(?im)^content-type:\s*application/http\b")
@@ -71,7 +74,7 @@ def operations_in(path: str, body: bytes) -> int:
 
 
 _BEHAVIOURS = frozenset({
-    "close", "close_after", "truncate", "stall", "delay", "delay_after", "hang", "html",
+    "close", "close_after", "race", "truncate", "stall", "delay", "delay_after", "hang", "html",
     "empty_code", "bad_json", "drip",
 })
 _MATCH = frozenset({"method", "path", "body", "min_operations", "min_bytes"})
@@ -94,7 +97,8 @@ class FaultRule:
     delay_after   work, then wait                     drip         the body in crumbs
     truncate      half the body, then close           stall        half the body, then silence
     html          a gateway's 502                     empty_code   an error whose code is ""
-    bad_json      200 with half a document
+    bad_json      200 with half a document         race         do the work, then 412 DuplicateRecord
+                                                                 (another's upsert came first)
     """
 
     def __init__(self, spec: dict[str, Any]):
@@ -152,6 +156,9 @@ class Limits:
     window_seconds: int = 300
     dop_hint: int = 48
     servers: int = 1
+    operation_ms: float = 0.0  #: execution time that each operation is taken to need, beyond the real
+    body_bytes: Optional[int] = None  #: 413 beyond
+    elastic_rows: Optional[int] = None  #: of a bulk message: elastic storage refuses the rest, 429
     retry_after: Optional[int] = None  #: a fixed figure instead of the computed one
 
 
@@ -159,14 +166,18 @@ class Window:
     """What one web server remembers of one user's last five minutes."""
 
     def __init__(self) -> None:
-        self.requests: Deque[tuple[float, float]] = collections.deque()  #: (time, milliseconds)
+        #: (time, milliseconds, requests that it counts for)
+        self.requests: Deque[tuple[float, float, int]] = collections.deque()
+        self.count = 0
         self.execution_ms = 0.0
         self.in_flight = 0
         self.refused_in_a_row = 0
 
     def prune(self, before: float) -> None:
         while self.requests and self.requests[0][0] <= before:
-            self.execution_ms -= self.requests.popleft()[1]
+            _, milliseconds, count = self.requests.popleft()
+            self.execution_ms -= milliseconds
+            self.count -= count
 
 
 class Protection:
@@ -212,7 +223,7 @@ class Protection:
                                f"the limit of {concurrent}.")
         first = window.requests[0][0] if window.requests else self.clock.seconds()
         wait = first + limits.window_seconds - self.clock.seconds()
-        if requests is not None and len(window.requests) >= requests:
+        if requests is not None and window.count >= requests:
             raise self._refuse(window, "0x80072322", wait, "Number of requests exceeded the limit "
                                f"of {requests} {span}")
         if milliseconds is not None and window.execution_ms >= milliseconds:
@@ -234,15 +245,19 @@ class Protection:
         fault.headers.append(("Retry-After", str(seconds)))
         return fault
 
-    def leave(self, window: Window, milliseconds: float) -> None:
+    def leave(self, window: Window, milliseconds: float, operations: int = 1,
+              counted: int = 1) -> None:
+        """A request is over: one, whatever it held, but its whole time counts (sheet 7.1)."""
+        milliseconds += self.limits.operation_ms * operations
         window.in_flight -= 1
-        window.requests.append((self.clock.seconds(), milliseconds))
+        window.requests.append((self.clock.seconds(), milliseconds, counted))
         window.execution_ms += milliseconds
+        window.count += counted
 
     def headers(self, server: int, user: str) -> list[tuple[str, str]]:
         """What every data answer says of the limits; the seconds have a thousands comma."""
         window = self._window(server, user)
-        requests = (self.limits.requests_per_window or 6000) - len(window.requests)
+        requests = (self.limits.requests_per_window or 6000) - window.count
         seconds = (self.limits.execution_ms_per_window or 1_200_000) / 1000
         left = max(0.0, seconds - window.execution_ms / 1000)
         return [
@@ -263,6 +278,7 @@ class Control:
     def __init__(self) -> None:
         self.clock = Clock()
         self.protection = Protection(self.clock)
+        self.custom = custom.Custom()
         self.log: list[Entry] = []
         self.faults: list[FaultRule] = []
         self.in_flight = 0
@@ -272,8 +288,10 @@ class Control:
         return round((time.monotonic() - self._start) * 1000, 3)
 
     def reset(self) -> None:
-        """Clears log and faults, thaws the clock, empties the limits' windows."""
+        """Clears log and faults, thaws the clock, empties the limits' windows; the environment has
+        no custom logic any more and its user every right."""
         self.log.clear()
+        self.custom.clear()
         self.faults.clear()
         self.clock.thaw()
         self.protection.windows.clear()

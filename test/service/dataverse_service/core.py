@@ -245,6 +245,21 @@ class Quirks:
     cookie_page: str = "stuck"  #: stuck | counted: pagenumber in FetchXML's cookie annotation stays 2
     distinct_order: str = "stable"  #: stable | shifting: distinct FetchXML without order, over pages
     lookup_under_alias: str = "plain"  #: plain | value: ``a.ownerid`` or ``a._ownerid_value``
+    entity_id_with_row: str = "absent"  #: absent | sent: OData-EntityId beside a created row's body
+    expand_on_create: str = "honoured"  #: honoured | ignored: $expand with return=representation
+    elastic_if_match: str = "refused"  #: refused | compared | ignored: an elastic row's etag in If-Match
+    delete_unversioned: str = "refused"  #: refused | ignored: DELETE with an etag, table without versions
+    partition_on_patch: str = "ignored"  #: ignored | used: ?partitionId= of a PATCH
+    null_of_other_target: str = "cleared"  #: cleared | kept: null under a polymorphic lookup's other name
+    validation_codes: str = "classic"  #: classic | newer: codes of choices, ranges and lengths (sheet 3.7)
+    error_code: str = "mixed"  #: mixed | lower | upper | empty: spelling of ``code`` (sheet 7.4)
+    duplicate_status: str = "412"  #: 412 | 500: status of 0x80040333
+    bulk_details: str = "plugin"  #: plugin | plain | absent: annotation of elastic errors (sheet 5.4)
+    batch_status: str = "failed"  #: failed | ok: outer status of a batch that stopped
+    batch_counts: str = "once"  #: once | each: what a batch counts against the requests of 7.1
+    relative_parts: str = "accepted"  #: accepted | refused: ``accounts`` as the URL of a batch part
+    part_length: str = "optional"  #: optional | required: Content-Length of a part with a body
+    outer_mscrm: str = "ignored"  #: ignored | applied: ``MSCRM.*`` headers of the batch itself
     fetch_times: str = "utc"  #: utc | zoned: FetchXML times without an offset are UTC, or of a user's zone elsewhere
 
 
@@ -283,6 +298,7 @@ class Prefs:
     representation: bool = False
     continue_on_error: bool = False
     track_changes: bool = False
+    error_code: str = "mixed"  #: Quirks.error_code
 
     def wants(self, annotation: str) -> bool:
         """Is this annotation (without ``@``) asked for?"""
@@ -304,4 +320,8 @@ class Context:
     headers: dict[str, str]  #: request headers, names in lower case
     user_id: str  #: systemuserid of the caller
     in_batch: bool = False
+    custom: Any = None  #: custom.Custom where the environment has some, else None
+    skipped: Any = None  #: custom.Skipped
+    detect_duplicates: bool = False
+    limits: Any = None  #: control.Limits
     max_url: int = 32768  #: 65536 inside $batch (sheet 1.7)

@@ -120,7 +120,7 @@ class Change:
     """One payload while it is read: storage values so far, and related rows to write."""
 
     __slots__ = ("ctx", "table", "plan", "creating", "stored", "parents", "children", "links",
-                 "row_id")
+                 "row_id", "kept_targets")
 
     def __init__(self, ctx: Context, table: Table, plan: "Plan", creating: bool):
         self.ctx = ctx
@@ -132,6 +132,8 @@ class Change:
         self.children: list[Child] = []
         self.links: list[Child] = []
         self.row_id: Optional[str] = None
+        #: Names of polymorphic lookups given as null: they clear only what is theirs.
+        self.kept_targets: list[Navigation] = []
 
 
 _Taker = Callable[[Change, Any, str, Any], None]
@@ -212,6 +214,10 @@ class Navigation:
 def _put_lookup(change: Change, navigation: Navigation, row_id: Optional[str],
                 target: Optional[str]) -> None:
     column = navigation.column
+    if row_id is None and change.ctx.quirks.null_of_other_target == "kept" \
+            and len(navigation.targets) < len(column.targets):
+        change.kept_targets.append(navigation)
+        return
     if not (column.creatable if change.creating else column.updatable) or column.name in AUDIT:
         return
     if row_id is None and column.kind is Kind.OWNER:

@@ -75,6 +75,8 @@ def create_row(ctx: Context, table: Table, payload: Payload, *, row_id: Optional
         ref = create_row(ctx, parent.target, parent.payload)
         stored[parent.column.name] = ref.row_id
         stored[f"{parent.column.name}__t"] = parent.target.name
+    if ctx.custom is not None:
+        ctx.custom.before(ctx, table, "Create", new_id, stored)
     _default(ctx, table, change.plan, stored)
     _check_keys(ctx, table, change.plan, stored, new_id, None)
     ctx.store.insert(table, stored)
@@ -95,6 +97,8 @@ def _create_elastic(ctx: Context, table: Table, change: Change, stored: dict[str
     stored.update(values.from_json(table.columns["partitionid"], partition, ctx.quirks))
     if ctx.store.exists(table, new_id, partition):
         raise duplicate_id(table)
+    if ctx.custom is not None:
+        ctx.custom.before(ctx, table, "Create", new_id, stored)
     _default(ctx, table, change.plan, stored)
     ctx.store.insert(table, stored)
     return Ref(new_id, partition)
@@ -116,6 +120,8 @@ def _default(ctx: Context, table: Table, plan: Plan, stored: dict[str, Any]) -> 
     now = moment(ctx)
     created = now
     if stored.get("overriddencreatedon") is not None and "createdon" in columns:
+        if ctx.custom is not None:
+            ctx.custom.check_privilege(ctx, "prvOverrideCreatedOnCreatedBy")
         # The backdate goes to createdon, the column keeps the time of the import.
         created, stored["overriddencreatedon"] = stored["overriddencreatedon"], now
     for name, value in (("createdon", created), ("modifiedon", now)):
@@ -322,7 +328,18 @@ def update_row(ctx: Context, table: Table, ref: Ref, payload: Payload, *,
         raise Fault(400, "0x80060888",
                     f"The value of '{table.primary_id}' in the payload differs from the key of "
                     "the URL.")
+    if change.kept_targets:
+        _clear_own_targets(ctx, table, ref, change)
     apply_update(ctx, table, change.plan, ref, change.stored, replace)
+
+
+def _clear_own_targets(ctx: Context, table: Table, ref: Ref, change: Change) -> None:
+    """Null under one name of a polymorphic lookup, where it says nothing of the others."""
+    row = ctx.store.get(table, ref.row_id, ref.partition) or {}
+    for navigation in change.kept_targets:
+        name = navigation.column.name
+        if name not in change.stored and row.get(f"{name}__t") in navigation.targets:
+            change.stored[name] = change.stored[f"{name}__t"] = None
 
 
 def apply_update(ctx: Context, table: Table, plan: Plan, ref: Ref, stored: dict[str, Any],
@@ -333,6 +350,8 @@ def apply_update(ctx: Context, table: Table, plan: Plan, ref: Ref, stored: dict[
         stored.pop("partitionid__f", None)
         if replace:
             _forget(table, stored)
+    if ctx.custom is not None:
+        ctx.custom.before(ctx, table, "Update", ref.row_id, stored)
     existing = _existing_if_needed(ctx, table, plan, ref, stored)
     if existing is not None:
         if plan.state is not None and plan.status is not None:
@@ -457,6 +476,8 @@ def delete_row(ctx: Context, table: Table, ref: Ref) -> None:
 
 def _delete(ctx: Context, table: Table, ref: Ref, under_way: set[tuple[str, str]]) -> None:
     under_way.add((table.name, ref.row_id))
+    if ctx.custom is not None:
+        ctx.custom.run(ctx, table, "Delete", {})
     for relationship in ctx.model.relationships:
         if relationship.referenced == table.name and table.table_type != "Elastic":
             _release(ctx, table, relationship, ref.row_id, under_way)

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from . import app, values
 from .control import Entry, FaultRule, affinity, operations_in
-from .core import Fault, Response
+from .core import Fault, Prefs, Response
 
 #: Far beyond what the service takes, so that it can refuse in its own words.
 _MAX_LINE = 4 * 2**20
@@ -70,7 +70,7 @@ class Front:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
             return await self._send(request, app.fault_response(
-                Fault(413, "0x80044352", "Request body is too large.")))
+                Fault(413, "", "The request body is too large.")))
         if target.startswith("/_control/"):
             return await self._send(request, self._control(request.method, target, body))
         headers = _headers(request)
@@ -95,7 +95,9 @@ class Front:
                 await asyncio.sleep(self.latency)
                 self._stamp(scripted)
                 return await self._send(request, scripted, entry, rule)
-        response = await self._answer(request, target, headers, body, rule)
+        response = await self._answer(request, target, headers, body, rule, entry)
+        if rule is not None and rule.behaviour == "race":
+            response = self._lost_race(response)
         return await self._send(request, self._compressed(response, headers), entry, rule)
 
     async def _pause(self, request: web.BaseRequest, rule: Optional[FaultRule]) -> None:
@@ -105,13 +107,25 @@ class Front:
         if rule is not None and rule.behaviour == "delay":
             await _sleep_while_open(request, rule.delay_ms / 1000)
 
+    def _lost_race(self, response: Response) -> Response:
+        """Of two upserts of a new key one fails though no condition was sent (sheet 4.3): here the
+        row is written, and its writer hears that somebody else was first."""
+        lost = app.fault_response(
+            Fault(412, "0x80040237", "A record with matching key values already exists."),
+            Prefs(error_code=self.service.quirks.error_code))
+        kept = [(n, v) for n, v in response.headers
+                if n.lower() not in ("odata-entityid", "location", "etag", "preference-applied",
+                                     "content-type")]
+        return Response(412, lost.body, [("Content-Type", app.JSON_TYPE), *kept])
+
     # --- answering --------------------------------------------------------------------------
 
     async def _answer(self, request: web.BaseRequest, target: str, headers: dict[str, str],
-                      body: bytes, rule: Optional[FaultRule]) -> Response:
+                      body: bytes, rule: Optional[FaultRule], entry: Entry) -> Response:
         path, _, query = target.partition("?")
         if path.startswith("/api/data/"):
-            return await self._data(request, target, headers, body, rule)
+            entry.tag = next(iter(parse_qs(query).get("tag", ())), None)
+            return await self._data(request, target, headers, body, rule, entry)
         await self._pause(request, rule)
         if request.method == "POST" and path.endswith(("/oauth2/v2.0/token", "/oauth2/token")):
             return self.service.authority.token(path, headers, body, self.base_url)
@@ -120,8 +134,14 @@ class Front:
         return Response(404, b"<html><body>404 - not found</body></html>",
                         [("Content-Type", "text/html")])
 
+    def _check_size(self, body: bytes) -> None:
+        """No figure is documented, only the status (sheet 5.3, 7.3)."""
+        limit = self.control.protection.limits.body_bytes
+        if limit is not None and len(body) > limit:
+            raise Fault(413, "", "The request body is too large.")
+
     async def _data(self, request: web.BaseRequest, target: str, headers: dict[str, str],
-                    body: bytes, rule: Optional[FaultRule]) -> Response:
+                    body: bytes, rule: Optional[FaultRule], entry: Entry) -> Response:
         """One call of the Web API: token, limits, then the service itself. A request that waits is
         in flight: it counts for the limit on concurrent ones."""
         protection = self.control.protection
@@ -129,10 +149,12 @@ class Front:
         user = headers.get("callerobjectid") or headers.get("mscrmcallerid") or self.service.user_id
         try:
             self.service.authority.check(headers.get("authorization"), self.base_url)
+            self._check_size(body)
             window = protection.enter(server, user)
         except Fault as fault:
             await self._pause(request, rule)
-            response = app.fault_response(fault)
+            response = app.fault_response(
+                fault, Prefs(error_code=self.service.quirks.error_code))
         else:
             spent = 0.0
             try:
@@ -142,7 +164,11 @@ class Front:
                                                  base=self._base(target))
                 spent = (time.perf_counter() - began) * 1000
             finally:
-                protection.leave(window, spent)
+                each = target.partition("?")[0].endswith("/$batch") \
+                    and self.service.quirks.batch_counts == "each"
+                protection.leave(window, spent, entry.operations, entry.operations if each else 1)
+                entry.ran = dict(self.control.custom.ran)
+                self.control.custom.ran.clear()
         response = Response(response.status, response.body, list(response.headers))
         self._stamp(response)
         response.headers += protection.headers(server, user)
@@ -294,6 +320,22 @@ class Front:
         self.control.protection.configure(spec)
         return {}
 
+    def _set_steps(self, spec: Any, query: Any) -> Any:
+        self.control.custom.set_steps(spec)
+        return {}
+
+    def _set_duplicate_rules(self, spec: Any, query: Any) -> Any:
+        self.control.custom.set_rules(spec)
+        return {}
+
+    def _set_user(self, spec: Any, query: Any) -> Any:
+        self.control.custom.set_user(spec)
+        return {}
+
+    def _set_secured(self, spec: Any, query: Any) -> Any:
+        self.control.custom.set_secured(spec)
+        return {}
+
     def _seed(self, spec: Any, query: Any) -> Any:
         rows = spec.get("rows")
         self.service.seed(None if rows is None else int(rows))
@@ -317,6 +359,10 @@ class Front:
         ("DELETE", "faults"): _clear_faults,
         ("POST", "clock"): _set_clock,
         ("POST", "limits"): _set_limits,
+        ("POST", "steps"): _set_steps,
+        ("POST", "duplicate-rules"): _set_duplicate_rules,
+        ("POST", "user"): _set_user,
+        ("POST", "secured"): _set_secured,
         ("POST", "seed"): _seed,
         ("GET", "figures"): _figures,
         ("POST", "expire-tokens"): _expire_tokens,

@@ -112,21 +112,21 @@ def conversion_fault(column: Column, value: Any) -> Fault:
     )
 
 
-def _range_fault(column: Column, value: Any, code: str) -> Fault:
+def _range_fault(column: Column, value: Any, code: str, quirks: Quirks) -> Fault:
     return Fault(
         400,
-        code,
+        code if quirks.validation_codes == "classic" else "0x80061004",
         f"A validation error occurred.  The value {value} of '{column.name}' on record of type "
         f"'{column.entity}' is outside the valid range. Accepted Values: "
         f"{column.min_value} to {column.max_value}",
     )
 
 
-def _choice_fault(column: Column, value: Any) -> Fault:
+def _choice_fault(column: Column, value: Any, quirks: Quirks) -> Fault:
     accepted = ",".join(str(o.value) for o in column.options)
     return Fault(
         400,
-        "0x8004431A",
+        "0x8004431A" if quirks.validation_codes == "classic" else "0x80061005",
         f"A validation error occurred.  The value '{value}' of '{column.name}' on record of type "
         f"'{column.entity}' is outside the valid range. Accepted Values: {accepted}",
     )
@@ -145,7 +145,7 @@ def _text(column: Column, value: Any, quirks: Quirks, for_filter: bool) -> dict[
     if not for_filter and _too_long(value, column.max_length):
         raise Fault(
             400,
-            "0x80044331",
+            "0x80044331" if quirks.validation_codes == "classic" else "0x80090429",
             f"A validation error occurred.  The length of the '{column.name}' attribute of the "
             f"'{column.entity}' entity exceeded the maximum allowed length of "
             f"'{column.max_length}'.",
@@ -180,7 +180,7 @@ def _integer(column: Column, value: Any, quirks: Quirks, for_filter: bool) -> di
         if (column.min_value is not None and number < int(column.min_value)) or (
             column.max_value is not None and number > int(column.max_value)
         ):
-            raise _range_fault(column, number, "0x8004432F")
+            raise _range_fault(column, number, "0x8004432F", quirks)
     return {column.name: number}
 
 
@@ -189,7 +189,7 @@ def _choice(column: Column, value: Any, quirks: Quirks, for_filter: bool) -> dic
     if not INT32[0] <= number <= INT32[1]:
         raise conversion_fault(column, value)
     if not for_filter and all(o.value != number for o in column.options):
-        raise _choice_fault(column, number)
+        raise _choice_fault(column, number, quirks)
     return {column.name: number}
 
 
@@ -217,11 +217,11 @@ def _number(column: Column, value: Any) -> Decimal:
 _limit = functools.lru_cache(maxsize=1024)(Decimal)
 
 
-def _check_range(column: Column, number: Decimal) -> None:
+def _check_range(column: Column, number: Decimal, quirks: Quirks) -> None:
     if (column.min_value is not None and number < _limit(column.min_value)) or (
         column.max_value is not None and number > _limit(column.max_value)
     ):
-        raise _range_fault(column, f"{number:f}", "0x80044330")
+        raise _range_fault(column, f"{number:f}", "0x80044330", quirks)
 
 
 def exact_digits(number: Decimal, precision: int, scale: int) -> str:
@@ -238,7 +238,7 @@ def _decimal(column: Column, value: Any, quirks: Quirks, for_filter: bool) -> di
     if for_filter:
         text = f"{number:f}"
         return {column.name: text, column.name + "__s": sort_key(text)}
-    _check_range(column, number)
+    _check_range(column, number, quirks)
     scale = MONEY_SCALE if column.kind is Kind.MONEY else DECIMAL_SCALE
     text = exact_digits(number, min(column.precision, scale), scale)
     return {column.name: text, column.name + "__s": sort_key(text)}
@@ -248,7 +248,7 @@ def _double(column: Column, value: Any, quirks: Quirks, for_filter: bool) -> dic
     number = _number(column, value)
     if for_filter:
         return {column.name: float(number)}
-    _check_range(column, number)
+    _check_range(column, number, quirks)
     # 47.639583 is stored as 47.63958 (sheet 3.1)
     rounded = number.quantize(_STEPS[column.precision], context=_EXACT)
     return {column.name: float(rounded)}
@@ -392,7 +392,7 @@ def _multiselect(column: Column, value: Any, quirks: Quirks, for_filter: bool) -
         known = {o.value for o in column.options}
         for number in numbers:
             if number not in known:
-                raise _choice_fault(column, number)
+                raise _choice_fault(column, number, quirks)
     return {column.name: ",".join(map(str, numbers))}
 
 

@@ -42,8 +42,9 @@ def options(raw_query: str) -> dict[str, str]:
     return found
 
 
-def version_mismatch() -> Fault:
-    return Fault(412, "0x80060882",
+def version_mismatch(table: Table) -> Fault:
+    code = "412" if table.table_type == "Elastic" else "0x80060882"  # sheet 5.4
+    return Fault(412, code,
                  "The version of the existing record doesn't match the RowVersion property "
                  "provided.")
 
@@ -51,12 +52,19 @@ def version_mismatch() -> Fault:
 # --- preconditions ------------------------------------------------------------------------------
 
 
-def check_match(ctx: Context, table: Table, ref: Ref) -> None:
+def check_match(ctx: Context, table: Table, ref: Ref, deleting: bool = False) -> None:
     """``If-Match`` on an existing row (sheet 4.3)."""
     wanted = ctx.headers.get("if-match")
     if wanted is None or wanted.strip() == "*":
         return
-    if not table.optimistic_concurrency:
+    elastic = table.table_type == "Elastic"
+    if elastic and ctx.quirks.elastic_if_match == "ignored":
+        return
+    versions = (table.optimistic_concurrency
+                or (elastic and ctx.quirks.elastic_if_match == "compared"))
+    if deleting and not versions and ctx.quirks.delete_unversioned == "ignored":
+        return
+    if not versions:
         raise Fault(400, "0x8006088D",
                     f"Optimistic concurrency isn't enabled for entity type {table.name}. The "
                     "IfVersionMatches ConcurrencyBehavior can only be used if optimistic "
@@ -65,7 +73,7 @@ def check_match(ctx: Context, table: Table, ref: Ref) -> None:
     row = ctx.store.get(table, ref.row_id, ref.partition)
     current = render.etag(table, row)
     if all(_strip_weak(tag) != _strip_weak(current) for tag in wanted.split(",")):
-        raise version_mismatch()
+        raise version_mismatch(table)
 
 
 def _strip_weak(tag: str) -> str:
@@ -92,16 +100,17 @@ def create(ctx: Context, table: Table, raw_query: str, body: bytes) -> Response:
 
 def update(ctx: Context, table: Table, key_text: str, raw_query: str, body: bytes) -> Response:
     """``PATCH <set>(<key>)``: update, or create where no precondition forbids (sheet 4.3)."""
-    options(raw_query)
-    target = address.parse(ctx, table, key_text)
+    found = options(raw_query)
+    partition = _partition(table, found) if ctx.quirks.partition_on_patch == "used" else None
+    target = address.parse(ctx, table, key_text, partition=partition)
     payload = parse_object(body)
     with ctx.store.savepoint():
-        found = address.find(ctx, target)
-        ref = _create_absent(ctx, target, payload) if found is None else found
-        if found is not None:
-            _update_present(ctx, target, found, payload)
+        there = address.find(ctx, target)
+        ref = _create_absent(ctx, target, payload) if there is None else there
+        if there is not None:
+            _update_present(ctx, target, there, payload)
         url = address.address_url(ctx, target)
-        return _answer(ctx, table, ref, url, raw_query, created=found is None)
+        return _answer(ctx, table, ref, url, raw_query, created=there is None)
 
 
 def _create_absent(ctx: Context, target: Address, payload: Payload) -> Ref:
@@ -123,7 +132,7 @@ def delete(ctx: Context, table: Table, key_text: str, raw_query: str = "") -> Re
     target = address.parse(ctx, table, key_text, partition=_partition(table, found))
     with ctx.store.savepoint():
         ref = existing(ctx, target)
-        check_match(ctx, table, ref)
+        check_match(ctx, table, ref, deleting=True)
         delete_row(ctx, table, ref)
     return Response(204)
 
@@ -155,8 +164,10 @@ def _answer(ctx: Context, table: Table, ref: Ref, url: str, raw_query: str,
         return RowResponse(204, b"", headers + session, own)
     body, etag = query.representation(
         ctx, table, ref.row_id if ref.partition is None else tuple(ref), raw_query,
-        with_expand=created)
+        with_expand=created and ctx.quirks.expand_on_create == "honoured")
     headers = [("ETag", etag)]
+    if created and ctx.quirks.entity_id_with_row == "sent":
+        headers.append(("OData-EntityId", url))
     if created:  # the documents' 200 example has no Preference-Applied (sheet 4.3)
         headers.insert(0, ("Preference-Applied", "return=representation"))
     return RowResponse(201 if created else 200, body, headers + session, own)
