@@ -280,3 +280,79 @@ def test_a_batch_is_one_request(service):
 
 def test_misspelt_limits_are_refused(service):
     assert service.raw("POST", "/_control/limits", '{"request_per_window": 1}').status == 400
+
+
+# --- service protection of writes -----------------------------------------------------------------
+
+
+def bulk_of(service, rows: int):
+    targets = [{"@odata.type": "Microsoft.Dynamics.CRM.account", "name": "limits"}] * rows
+    return service.post("accounts/Microsoft.Dynamics.CRM.CreateMultiple", {"Targets": targets})
+
+
+def seconds_left(reply) -> float:
+    return float(reply.headers["x-ms-ratelimit-time-remaining-xrm-requests"].replace(",", ""))
+
+
+def test_a_bulk_message_is_one_request_but_its_whole_time_counts(fresh_service):
+    service = fresh_service()
+    service.control("limits", {"requests_per_window": 100, "execution_ms_per_window": 60_000,
+                               "operation_ms": 500})
+    left = seconds_left(who(service))
+    reply = bulk_of(service, 40)
+    assert 20.0 <= left - seconds_left(reply) < 25.0
+    assert reply.headers["x-ms-ratelimit-burst-remaining-xrm-requests"] == "98"
+    assert bulk_of(service, 100).status == 200  # what began in time is finished
+    refused = bulk_of(service, 1)
+    assert (refused.status, refused.code) == (429, "0x80072321")
+    assert int(refused.headers["Retry-After"]) > 250
+    service.control("clock", {"advance_seconds": 301})
+    assert bulk_of(service, 1).status == 200
+
+
+def test_requests_that_were_refused_do_not_count(service):
+    service.control("limits", {"requests_per_window": 2, "window_seconds": 5})
+    assert [who(service).status for _ in range(4)] == [200, 200, 429, 429]
+    service.control("clock", {"advance_seconds": 6})
+    assert [who(service).status for _ in range(2)] == [200, 200]
+
+
+def test_the_window_slides(service):
+    """Requests leave it one by one, not all at its end."""
+    service.control("limits", {"requests_per_window": 2})
+    who(service)
+    service.control("clock", {"advance_seconds": 200})
+    assert [who(service).status for _ in range(2)] == [200, 429]
+    service.control("clock", {"advance_seconds": 101})
+    assert [who(service).status for _ in range(2)] == [200, 429]
+
+
+def test_each_user_has_windows_of_its_own(service):
+    other = service.get("systemusers?$filter=isdisabled eq false&$orderby=fullname desc&$top=1"
+                        ).value[0]["systemuserid"]
+    service.control("limits", {"requests_per_window": 1})
+    assert [who(service).status for _ in range(2)] == [200, 429]
+    assert who(service, MSCRMCallerID=other).status == 200
+
+
+def test_a_refused_write_wrote_nothing(fresh_service):
+    service = fresh_service()
+    service.control("limits", {"requests_per_window": 0})
+    assert service.post("accounts", {"name": "x"}).status == 429
+    service.control("limits", {})
+    assert service.get("accounts?$filter=name eq 'x'").value == []
+
+
+def test_a_body_that_is_too_large(fresh_service):
+    """A status without a code of its own; the connection stays usable (sheet 5.3, 7.3)."""
+    service = fresh_service()
+    service.control("limits", {"body_bytes": 1000})
+    reply = bulk_of(service, 20)
+    assert (reply.status, reply.code) == (413, "")
+    assert bulk_of(service, 3).status == 200
+    assert len(service.get("accounts?$filter=name eq 'limits'").value) == 3
+
+
+def test_retry_after_may_be_fixed_and_may_be_long(service):
+    service.control("limits", {"requests_per_window": 0, "retry_after": 900})
+    assert [who(service).headers["Retry-After"] for _ in range(2)] == ["900", "900"]
