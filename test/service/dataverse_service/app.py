@@ -363,7 +363,7 @@ class Service:
             if method != "POST":
                 raise _not_allowed(method)
             message = rest.removeprefix("Microsoft.Dynamics.CRM.")
-            return _module("bulk").handle(ctx, table, message, body)
+            return _module("bulk").handle(ctx, table, message, body, raw_query)
         if rest == "$count" and method == "GET":
             return _module("query").count(ctx, table, raw_query)
         if rest:

@@ -11,9 +11,12 @@ from typing import Any, Callable, Optional
 from . import address, rows, values
 from .address import Ref
 from .core import Context, Fault, Response, Table
+from .odata import check_options, parse_query
 from .payload import Payload, parse_object, payload_fault, plan_of
 
 _NAMESPACE = "Microsoft.Dynamics.CRM."
+#: The tag is for plug-ins (sheet 8).
+_OPTIONS = frozenset({"tag"})
 _EMPTY_GUID = "00000000-0000-0000-0000-000000000000"
 #: The Web API's name for the SDK's ``Plugin.BulkApiErrorDetails`` is nowhere shown (sheet 5.4).
 _ERROR_DETAILS = {
@@ -22,13 +25,15 @@ _ERROR_DETAILS = {
 }
 
 
-def handle(ctx: Context, table: Table, message: str, body: bytes) -> Response:
+def handle(ctx: Context, table: Table, message: str, body: bytes,
+           raw_query: str = "") -> Response:
     """``POST <set>/Microsoft.Dynamics.CRM.<message>``."""
     message = message.removeprefix(_NAMESPACE)
     worker = _WORKERS.get(message)
     if worker is None:
         raise Fault(404, "0x8006088A", "Resource not found for the segment "
                                        f"'{_NAMESPACE}{message}'.")
+    check_options(parse_query(raw_query), _OPTIONS)
     _check_support(table, message)
     targets = _targets(table, message, parse_object(body))
     ids = (_elastic if table.table_type == "Elastic" else _standard)(ctx, table, worker, targets,

@@ -206,3 +206,12 @@ def test_elastic_message_of_the_wrong_form_is_refused_whole(crm):
     targets = typed("contoso_sensordata", sensor(151)) + [sensor(152)]
     refused(bulk(crm, SENSORS, "CreateMultiple", targets), 400, "0x80048D19")
     assert crm.get(f"{SENSORS}({sensor(151)['contoso_sensordataid']})?partitionId=p").status == 404
+
+
+def test_query_options_of_a_bulk_message(crm):
+    path = f"accounts/{NS}CreateMultiple"
+    body = {"Targets": typed("account", {"name": "x"})}
+    assert crm.post(f"{path}?tag=load", body).status == 200
+    assert crm.log()[-1]["tag"] == "load"
+    for option in ("$select=name", "partitionId=p", "nonsense=1"):
+        refused(crm.post(f"{path}?{option}", body), 400, "0x80060888")

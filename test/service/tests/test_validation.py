@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from writing import crm, make, refused, row  # noqa: F401
+from writing import ABSENT, crm, make, refused, row  # noqa: F401
 
 SET = "sample_everythings"
 
@@ -126,3 +126,58 @@ def test_image_takes_base64_and_null(crm):
     found = crm.get(f"{SET}({own})?$select=sample_image").json()
     assert found["sample_image"] == "R0lGODlhAQABAAAAACw="
     refused(crm.post(SET, {"sample_image": "***"}), 400, "0x80048D19")
+
+
+# --- refusals: one row of the sheet each ----------------------------------------------------------
+
+ACCOUNTS = "accounts"
+
+
+@pytest.mark.parametrize("table, body, status, code", [
+    (SET, {"sample_date": "1752-12-31"}, 400, "0x80040239"),
+    (SET, {"sample_datetime": "9999-12-31T23:59:59-01:00"}, 400, "0x80040239"),
+    (SET, {"sample_datetime": "2024-01-01T00:00:00+01:00Z"}, 400, "0x80048D19"),
+    (SET, {"sample_date": "2024-01-01T00:00:00Z"}, 400, "0x80048D19"),
+    (SET, {"sample_date": "2023-02-29"}, 400, "0x80048D19"),
+    (SET, '{"sample_double":NaN}', 400, "0x80048D19"),
+    (SET, '{"sample_double":1,"sample_double":2}', 400, "0x80048D19"),
+    (ACCOUNTS, {"donotemail": 2}, 400, "0x80048D19"),
+    (ACCOUNTS, {"industrycode": "Accounting"}, 400, "0x80048D19"),
+    (ACCOUNTS, {"industrycode": 1.5}, 400, "0x80048D19"),
+    (ACCOUNTS, {"statecode": 7}, 400, "0x8004431A"),
+    (ACCOUNTS, {"statuscode": 99}, 400, "0x8004431A"),
+    (ACCOUNTS, {"statuscode": 2}, 400, "0x80048408"),
+    (ACCOUNTS, {"statecode": 1, "statuscode": 1}, 400, "0x80048408"),
+    (ACCOUNTS, {"ownerid": None}, 400, "0x80040215"),
+    (ACCOUNTS, {"accountid": "no guid"}, 400, "0x80048D19"),
+    (ACCOUNTS, {"industrycodename": "Accounting"}, 400, "0x80048D19"),
+    (ACCOUNTS, {"primarycontactidname": "x"}, 400, "0x80048D19"),
+    (ACCOUNTS, {"PrimaryContactId@odata.bind": f"/contacts({ABSENT})"}, 400, "0x80048D19"),
+    (ACCOUNTS, {"primarycontactid@odata.bind": f"/accounts({ABSENT})"}, 404, "0x80040217"),
+    (ACCOUNTS, {"primarycontactid@odata.bind": 5}, 400, "0x80048D19"),
+    (ACCOUNTS, {"primarycontactid@odata.bind": f"/nothings({ABSENT})"}, 404, "0x8006088A"),
+    (ACCOUNTS, [], 400, "0x80048D19"),
+    (ACCOUNTS, "", 400, "0x80048D19"),
+])
+def test_refusals_on_create(crm, table, body, status, code):
+    before = crm.get(f"{table}/$count").text
+    refused(crm.post(table, body), status, code)
+    assert crm.get(f"{table}/$count").text == before
+
+
+@pytest.mark.parametrize("body, code", [
+    ({"accountid": ABSENT}, "0x80060888"),
+    ({"Account_Tasks": [{"subject": "x"}]}, "0x80060888"),
+    ({"primarycontactid": {"lastname": "x"}}, "0x80060888"),
+    ({"ownerid@odata.bind": None}, "0x80040215"),
+    ({"statuscode": 2}, "0x80048408"),
+    ({"_ownerid_value": None}, "0x80060888"),
+])
+def test_refusals_on_update(crm, body, code):
+    own = make(crm, ACCOUNTS, name="old")
+    refused(crm.patch(f"accounts({own})", {"name": "new", **body}), 400, code)
+    assert row(crm, ACCOUNTS, own, "name")["name"] == "old"
+
+
+def test_digits_beyond_the_precision_are_rounded(crm):
+    assert stored(crm, sample_double=47.6395831) == [47.63958]
