@@ -24,6 +24,8 @@ _WRITES = frozenset({"POST", "PATCH", "PUT", "DELETE"})
 _METHODS = _WRITES | {"GET"}
 _SERVICE_PATH = re.compile(r"/api/data/v\d+\.\d+(?=/|$)", re.IGNORECASE)
 _REFERENCE = re.compile(r"/?\$([A-Za-z0-9_.\-~]+)")
+#: Outside of change sets nothing can be referred to (sheet 1.5); ``$metadata`` is no reference.
+_NUMBERED = re.compile(r"/?\$(\d+)(?=/|$)")
 #: References in bodies: the value of ``..@odata.bind`` and ``@odata.id``, alone or in an array.
 _BODY_REFERENCE = re.compile(
     rb'(@odata\.(?:bind|id)"\s*:\s*)("/?\$[^"\\]*"|\[\s*"/?\$[^\]]*\])')
@@ -227,6 +229,8 @@ def _perform(ctx: Context, operation: Operation, dispatch: Dispatch,
         if made is not None:
             url = _resolve_url(url, made)
             body = _resolve_body(body, made)
+        elif (outside := _NUMBERED.match(url)) is not None:
+            raise _unknown_reference(outside.group(1))
         target = _target(ctx, url)
         _check_length(ctx, operation)
     except Fault as fault:

@@ -332,3 +332,144 @@ def test_response_is_valid_multipart(crm):
     assert reply.text.startswith(f"--{mark}\r\nContent-Type: application/http\r\n"
                                  "Content-Transfer-Encoding: binary\r\n\r\nHTTP/1.1 200 OK\r\n")
     assert reply.text.endswith(f"\r\n--{mark}--\r\n")
+
+
+# --- headers and forms of parts -------------------------------------------------------------------
+
+
+def test_preamble_epilogue_and_padding_are_left_alone(crm):
+    text = joined("b", [part(request("GET", "WhoAmI"))])
+    reply = raw(crm, f"a preamble{CRLF}{text.replace('--b' + CRLF, '--b  ' + CRLF)}{CRLF}the end")
+    assert [a.status for a in answers(reply)] == [200]
+
+
+@pytest.mark.parametrize("quoted", [True, False])
+def test_boundary_of_a_change_set_quoted_or_not(crm, quoted):
+    text = change_set(("1", "POST", "accounts", {"name": "x"}))
+    if quoted:
+        text = text.replace("boundary=changeset_1", 'boundary="changeset_1"')
+    assert [a.status for a in answers(send(crm, text))[0]] == [204]
+
+
+def test_names_of_headers_have_no_case(crm):
+    text = (f"CONTENT-TYPE: Application/Http{CRLF}content-transfer-encoding: binary{CRLF}{CRLF}"
+            f"PATCH {API}accounts({ABSENT}) HTTP/1.1{CRLF}IF-MATCH: *{CRLF}"
+            f"content-type: application/json{CRLF}{CRLF}{{}}")
+    assert answers(send(crm, text))[0].status == 404
+
+
+def test_each_part_has_its_own_conditions_and_preferences(crm):
+    own = make(crm, "accounts", name="A")
+    tag = crm.get(f"accounts({own})?$select=name").headers["ETag"]
+    found = answers(send(
+        crm,
+        part(request("PATCH", f"accounts({own})", {"name": "B"}, {"If-Match": tag})),
+        part(request("PATCH", f"accounts({own})", {"name": "C"}, {"If-Match": tag})),
+        part(request("PATCH", f"accounts({own})", {"name": "D"}, {"If-None-Match": "*"})),
+        part(request("PATCH", f"accounts({own})?$select=name", {"name": "E"},
+                     {"Prefer": "return=representation"})),
+        part(request("DELETE", f"accounts({own})", None, {"If-Match": tag})),
+        prefer="odata.continue-on-error"))
+    assert [a.status for a in found] == [204, 412, 412, 200, 412]
+    codes = [a.json()["error"]["code"] for a in found if a.status == 412]
+    assert codes == ["0x80060882", "0x80040237", "0x80060882"]
+    assert found[3].json()["name"] == "E"
+
+
+def test_annotations_are_wanted_by_the_part_and_not_by_the_batch(crm):
+    own = make(crm, "accounts", name="A", industrycode=1)
+    url, wish = f"accounts({own})?$select=industrycode", 'odata.include-annotations="*"'
+    plain, rich = answers(send(crm, part(request("GET", url)),
+                               part(request("GET", url, None, {"Prefer": wish})), prefer=wish))
+    name = "industrycode@OData.Community.Display.V1.FormattedValue"
+    assert name not in plain.json() and rich.json()[name] == "Accounting"
+
+
+def test_impersonation_of_the_batch_holds_for_all_its_parts(crm):
+    other = crm.get("systemusers?$filter=isdisabled eq false&$orderby=fullname desc&$top=1"
+                    ).value[0]["systemuserid"]
+    text = joined("b", [part(request("GET", "WhoAmI")), part(request("POST", "accounts",
+                                                                     {"name": "x"}))])
+    reply = crm.post("$batch", text, headers={"Content-Type": "multipart/mixed; boundary=b",
+                                              "MSCRMCallerID": other})
+    who, made = answers(reply)
+    assert who.json()["UserId"] == other
+    own = made.headers["odata-entityid"].rpartition("(")[2].rstrip(")")
+    assert row(crm, "accounts", own)["_createdby_value"] == other
+
+
+def test_a_reference_outside_of_a_change_set_is_unknown(crm):
+    reply = send(crm, part(request("POST", "accounts", {"name": "x"}), "1"),
+                 part(request("PATCH", "$1", {"name": "y"}), "2"))
+    assert [a.status for a in answers(reply)] == [204, 400]
+
+
+def test_a_reference_ends_with_its_change_set(crm):
+    reply = send(crm, change_set(("1", "POST", "accounts", {"name": "x"})),
+                 change_set(("2", "PATCH", "$1", {"name": "y"})))
+    (first,), (second,) = answers(reply)
+    assert (first.status, second.status) == (204, 400)
+    assert second.json()["error"]["message"] == (
+        "Content-ID Reference: '$1' does not exist in the batch context.")
+
+
+def test_properties_and_references_of_a_row_just_made(crm):
+    inner, = answers(send(crm, change_set(
+        ("1", "POST", "accounts", {"name": "x"}), ("2", "POST", "contacts", {"lastname": "L"}),
+        ("3", "PUT", "$1/name", {"value": "y"}),
+        ("4", "PUT", "$1/primarycontactid/$ref", {"@odata.id": "$2"}))))
+    assert [a.status for a in inner] == [204] * 4
+    assert "location" in inner[0].headers and "location" not in inner[2].headers
+    own = inner[0].headers["location"].rpartition("(")[2].rstrip(")")
+    found = row(crm, "accounts", own)
+    assert found["name"] == "y" and found["_primarycontactid_value"] in inner[1].headers["location"]
+
+
+def test_a_change_set_counts_its_operations_toward_the_thousand(crm):
+    operations = [(str(n), "DELETE", f"accounts({ABSENT})", None) for n in range(1001)]
+    whole(send(crm, change_set(*operations)))
+    mixed = [part(request("GET", "WhoAmI")), change_set(*operations[:1000])]
+    whole(send(crm, *mixed))
+
+
+def test_a_change_set_of_many_rows_is_all_or_nothing(crm):
+    name = fresh("All")
+    operations = [(str(n), "POST", "accounts", {"name": name}) for n in range(50)]
+    bad = (*operations[:49], ("49", "POST", "accounts", {"name": name * 100}))
+    inner, = answers(send(crm, change_set(*bad)))
+    assert [(a.content_id, a.status) for a in inner] == [("49", 400)]
+    assert crm.get(f"accounts?$filter=name eq '{name}'").value == []
+    inner, = answers(send(crm, change_set(*operations)))
+    assert [a.content_id for a in inner] == [str(n) for n in range(50)]
+    assert len(crm.get(f"accounts?$filter=name eq '{name}'").value) == 50
+
+
+def test_a_change_set_that_fails_stops_the_batch(crm):
+    number = fresh("Stop")
+    reply = send(crm, failing_set(fresh("F")), part(request("POST", "accounts",
+                                                            {"accountnumber": number})))
+    assert len(answers(reply)) == 1 and not has(crm, number)
+
+
+@pytest.mark.parametrize("line", ["GET /api/data/v9.2/WhoAmI", "WhoAmI", "",
+                                  "HEAD /api/data/v9.2/WhoAmI HTTP/1.1",
+                                  "GET /api/data/v9.2/WhoAmI HTTP/2"])
+def test_request_lines_that_are_none(crm, line):
+    whole(send(crm, part(f"{line}{CRLF}{CRLF}")))
+
+
+def test_urls_of_another_host_or_service(crm):
+    for url in ("http://elsewhere.example/api/data/v9.2/WhoAmI", "/api/other/WhoAmI"):
+        reply = send(crm, part(f"GET {url} HTTP/1.1{CRLF}{CRLF}"))
+        assert answers(reply)[0].status == 400
+
+
+def test_faults_of_the_whole_batch_are_no_multipart(crm):
+    """Throttling, a missing token (sheet 5.7)."""
+    text = joined("b", [part(request("GET", "WhoAmI"))])
+    crm.control("limits", {"requests_per_window": 0})
+    whole(raw(crm, text), 429, "0x80072322")
+    crm.reset()
+    reply = crm.post("$batch", text, headers={"Content-Type": "multipart/mixed; boundary=b",
+                                              "Authorization": "Bearer nonsense"})
+    whole(reply, 401, "0x8004A100")
