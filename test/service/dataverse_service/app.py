@@ -34,7 +34,8 @@ _TIMED = re.compile(
     r"CRM\.(Last|Next|This|Older|Today|Tomorrow|Yesterday|InFiscal|InOr)|RetrieveTotal")
 
 #: Headers that change an answer, besides Prefer.
-_VARYING = ("if-none-match", "mscrmcallerid", "callerobjectid", "mscrm.sessiontoken", "consistency")
+_VARYING = ("if-none-match", "range", "mscrmcallerid", "callerobjectid", "mscrm.sessiontoken",
+            "consistency")
 
 
 def _module(name: str) -> Any:

@@ -1,12 +1,13 @@
 """Columns the service computes itself from others of the same row.
 
 ``x_base`` of money (sheet 3.2), ``owninguser``/``owningteam`` from the owner, a person's full
-name, ``address1_composite``: whatever a payload says about them, these values win.
+name, ``address1_composite``, what comes with an image: whatever a payload says about them, these values win.
 """
 from __future__ import annotations
 
 import decimal
 import functools
+import uuid
 from decimal import Decimal
 from typing import Any, Callable, Iterable, NamedTuple, Optional
 
@@ -14,6 +15,8 @@ from . import collation, values
 from .core import Kind, Table
 
 Row = dict[str, Any]
+#: 1970-01-01 in ticks of 100 ns since year 1.
+_EPOCH_TICKS = 621_355_968_000_000_000
 _fold = collation.fold
 
 
@@ -70,6 +73,29 @@ def _base_money(store: Any, table: Table, row: Row, new: Row) -> None:
             new[base], new[base + "__s"] = text, values.sort_key(text)
 
 
+def _image_facts(store: Any, table: Table, row: Row, new: Row) -> None:
+    """``xid``, ``x_timestamp`` and ``x_url`` of the images that were written (sheet 3.2, 12)."""
+    for name in _images(table):
+        if name not in new:
+            continue
+        names = (f"{name}id", f"{name}_timestamp", f"{name}_url")
+        if new[name] is None:
+            new.update(dict.fromkeys((*names, f"{name}_url__f")))
+            continue
+        own = row[table.primary_id]
+        ticks = _EPOCH_TICKS + 10 * (row.get("modifiedon") or 0)
+        column = table.columns[name]
+        new[names[0]] = str(uuid.uuid5(uuid.UUID(own), f"{name} {ticks}"))
+        new[names[1]] = ticks
+        _put_text(store, new, names[2],
+                  f"/Image/download.aspx?Entity={table.name}&Attribute={name}&Id={own}"
+                  f"&Timestamp={ticks}" + ("&Full=true" if column.full_image else ""))
+
+
+def _images(table: Table) -> list[str]:
+    return [c.name for c in table.columns.values() if c.kind is Kind.IMAGE]
+
+
 _pairs: dict[int, tuple[Table, list[tuple[str, str]]]] = {}
 
 
@@ -90,6 +116,8 @@ def outputs(table: Table) -> set[str]:
     """Storage columns that the rules of this table may set."""
     found = {"fullname", "address1_composite", "owninguser", "owningteam"} & set(table.columns)
     found.update(base for _, base in _money_pairs(table))
+    for name in _images(table):
+        found.update((f"{name}id", f"{name}_timestamp", f"{name}_url"))
     return {name for column in found for name in values.storage_columns(table.columns[column])}
 
 
@@ -101,12 +129,13 @@ _ADDRESS = tuple(f"address1_{part}" for part in (
 class _Rule(NamedTuple):
     inputs: frozenset[str]  #: a change of one of these calls for it
     apply: Callable[[Any, Table, Row, Row], None]
+    key: str = ""  #: the table's primary id
 
     def needs(self, changed: Row) -> Iterable[str]:
         """The columns it looks at beyond those that change."""
         if self.apply is _base_money and "exchangerate" not in changed:
             return ("exchangerate",)
-        return self.inputs
+        return self.inputs if self.apply is not _image_facts else (*self.inputs, self.key)
 
 
 def _rules(table: Table) -> list[_Rule]:
@@ -118,6 +147,8 @@ def _rules(table: Table) -> list[_Rule]:
         rules.append(_Rule(frozenset(_ADDRESS), _address))
     if "owninguser" in columns:
         rules.append(_Rule(frozenset({"ownerid", "ownerid__t"}), _owner))
+    if _images(table):
+        rules.append(_Rule(frozenset(_images(table)), _image_facts, table.primary_id))
     money = [name for name, _ in _money_pairs(table)]
     if money:
         rules.append(_Rule(frozenset({*money, "exchangerate"}), _base_money))

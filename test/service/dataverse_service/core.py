@@ -22,7 +22,8 @@ Uniqueidentifier     ``c`` TEXT, 36 characters, lower case
 Lookup, Customer,    ``c`` TEXT, the id, and ``c__t`` TEXT, the logical name of the row's target
 Owner
 MultiSelectPicklist  ``c`` TEXT, ``1,9``: ascending, without blanks
-Image                ``c`` TEXT, base64
+Image                ``c`` TEXT, base64 of the thumbnail, and ``c__full`` TEXT, of the image itself
+                     where the column keeps it
 ===================  ========================================================================
 
 Absent is NULL in all of the columns that belong to one attribute.
@@ -103,6 +104,8 @@ class Column:
     is_primary_id: bool = False
     is_primary_name: bool = False
     source_type: int = 0  #: 0 simple, 1 calculated, 2 rollup, 3 formula
+    max_size_kb: int = 10240  #: images
+    full_image: bool = False  #: images: CanStoreFullImage
     keeps_empty: bool = False  #: a system text column that really stores '' (sheet 3.7)
     auto_number: str = ""
     attribute_of: str = ""  #: companion columns that metadata lists and the Web API lacks (sheet 3.2)

@@ -262,7 +262,7 @@ def primary_image(table: Table) -> Optional[str]:
 
 def _image(column: Column) -> Document:
     return {"IsPrimaryImage": False, "MaxHeight": 144, "MaxWidth": 144,
-            "MaxSizeInKB": 10240, "CanStoreFullImage": False}
+            "MaxSizeInKB": column.max_size_kb, "CanStoreFullImage": column.full_image}
 
 
 def _entity_name(column: Column) -> Document:

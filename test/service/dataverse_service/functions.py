@@ -19,6 +19,11 @@ _ENUM = re.compile(r"Microsoft\.Dynamics\.CRM\.\w+'([^']*)'")
 #: A snapshot of table counts may be a day old (sheet 2.7).
 _SNAPSHOT_MICROSECONDS = 24 * 3600 * 1_000_000
 
+#: Messages of sheet 12 and 4.4 for what this environment lacks: file columns and background jobs.
+_NOT_HERE = frozenset({
+    "InitializeFileBlocksUpload", "UploadBlock", "CommitFileBlocksUpload", "DeleteFile",
+    "InitializeFileBlocksDownload", "DownloadBlock", "BulkDelete"})
+
 _Function = Callable[[Context, dict[str, Any]], Response]
 
 
@@ -26,6 +31,8 @@ def handle(ctx: Context, method: str, path: str, raw_query: str, body: bytes = b
     """A function call; anything that is none is an unknown segment."""
     match = _CALL.fullmatch(path.strip("/"))
     function = _FUNCTIONS.get(match.group(1)) if match else None
+    if match is not None and match.group(1) in _NOT_HERE:
+        raise Fault(501, "0x80040315", f"{match.group(1)} is not implemented.")
     if match is None or function is None:
         name = re.split(r"[(/]", path.strip("/"), maxsplit=1)[0]
         raise Fault(404, "0x8006088A", f"Resource not found for the segment '{name}'.")

@@ -4,11 +4,10 @@ $apply lives in ``apply``, FetchXML in ``fetch``, change tracking in ``tracking`
 """
 from __future__ import annotations
 
-import base64
 import dataclasses
 from typing import Any, Optional, Union
 
-from . import address, apply, expand, fetch, odata, paging, render, tracking, values
+from . import address, apply, expand, fetch, images, odata, paging, render, tracking, values
 from .core import Association, Column, Context, Fault, Kind, Response, Table
 from .fetchwhere import FetchBuilder
 from .render import Rows, quote
@@ -276,7 +275,11 @@ def _property(ctx: Context, table: Table, ref: address.Ref, name: str, column: C
         raise _no_segment(rest[0])
     odata.check_options(odata.parse_query(raw_query),
                         COMMON | {"partitionId", "size"} if rest else COMMON | {"partitionId"})
-    value = _storage(ctx, table, ref)[column.name]
+    row = _storage(ctx, table, ref)
+    if rest and column.kind is Kind.IMAGE:
+        size = odata.parse_query(raw_query).options.get("size")
+        return images.download(ctx, column, row, size == "full")
+    value = row[column.name]
     if value is None:
         return Response(204)
     if rest:
@@ -287,9 +290,6 @@ def _property(ctx: Context, table: Table, ref: address.Ref, name: str, column: C
 
 
 def _raw_value(column: Column, value: Any) -> Response:
-    if column.kind is Kind.IMAGE:
-        return Response(200, base64.b64decode(value),
-                        [("Content-Type", "application/octet-stream")])
     text = value if column.kind.is_text else values.to_json(column, value).strip('"')
     return Response(200, text.encode(), [("Content-Type", "text/plain")])
 

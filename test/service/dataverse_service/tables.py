@@ -128,11 +128,11 @@ def customer(schema: str, display: str, nav: str = "", **more: Any) -> Column:
     return lookup(schema, display, "account", "contact", nav=nav, kind=Kind.CUSTOMER, **more)
 
 
-def image(schema: str, display: str) -> list[Column]:
+def image(schema: str, display: str, **more: Any) -> list[Column]:
     """An image and what comes with it (sheet 3.2)."""
     fixed = {"creatable": False, "updatable": False}
     return [
-        _column(schema, Kind.IMAGE, display),
+        _column(schema, Kind.IMAGE, display, **more),
         bigint(schema + "_Timestamp", f"{display} Timestamp", **fixed),
         text(schema + "_URL", f"{display} URL", 200, format="Url", **fixed),
         guid(schema + "Id", f"{display} Id", **fixed),
@@ -1020,7 +1020,7 @@ def _sample_everything() -> Table:
             lookup("sample_AccountId", "Account", "account", nav="sample_AccountId"),
             lookup("sample_ParentId", "Parent", "sample_everything", nav="sample_ParentId"),
             customer("sample_CustomerId", "Customer", nav="sample_CustomerId"),
-            image("sample_Image", "Image"),
+            image("sample_Image", "Image", full_image=True, max_size_kb=64),
             integer("sample_Calculated", "Calculated", low=-2147483648, source_type=1, **_FIXED),
             text("sample_WriteOnce", "Write Once", 100, updatable=False),
             currency(),

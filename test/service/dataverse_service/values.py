@@ -14,7 +14,7 @@ import re
 from decimal import Decimal
 from typing import Any, Callable, Optional
 
-from . import collation
+from . import collation, images
 from .core import Column, Fault, Kind, Quirks
 
 _EPOCH = datetime.datetime(1970, 1, 1)
@@ -55,6 +55,8 @@ def storage_columns(column: Column) -> list[str]:
         return [column.name, column.name + "__s"]
     if column.kind.is_lookup:
         return [column.name, column.name + "__t"]
+    if column.kind is Kind.IMAGE:
+        return [column.name, column.name + "__full"]
     return [column.name]
 
 
@@ -403,7 +405,12 @@ def _image(column: Column, value: Any, quirks: Quirks, for_filter: bool) -> dict
         raw = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
         raise conversion_fault(column, value) from None
-    return {column.name: base64.b64encode(raw).decode("ascii") if raw else None}
+    if not raw:
+        return {column.name: None, column.name + "__full": None}
+    images.check_size(column, raw)
+    small = base64.b64encode(images.thumbnail(raw)).decode("ascii")
+    full = base64.b64encode(raw).decode("ascii") if column.full_image else None
+    return {column.name: small, column.name + "__full": full}
 
 
 _READERS: dict[Kind, Callable[[Column, Any, Quirks, bool], dict[str, Any]]] = {

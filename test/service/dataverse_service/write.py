@@ -8,9 +8,9 @@ import dataclasses
 from typing import Any, Callable, Optional
 from urllib.parse import unquote_plus
 
-from . import address, query, render
+from . import address, images, query, render
 from .address import Address, Ref
-from .core import Column, Context, Fault, Response, Table
+from .core import Column, Context, Fault, Kind, Response, Table
 from .payload import (
     Payload, parse_object, payload_fault, plan_of, refuse_lookup_value, resolve_bind)
 from .rows import (
@@ -318,8 +318,18 @@ def _post_reference(ctx: Context, table: Table, ref: Ref, rest: str, found: dict
     associate_row(ctx, table, relationship, ref.row_id, _url_in(table, body))
 
 
+def _upload(ctx: Context, table: Table, ref: Ref, rest: str, found: dict[str, str],
+            body: bytes) -> None:
+    """``PATCH set(id)/col`` with the bytes of an image (sheet 12)."""
+    column = _plain_column(table, rest, "PATCH")
+    if column.kind is not Kind.IMAGE:
+        raise not_allowed("PATCH")
+    update_row(ctx, table, ref, {column.name: images.uploaded(ctx, column, body)})
+
+
 _MEMBER_ACTIONS: dict[tuple[str, str], Callable[..., None]] = {
     ("PUT", "property"): _put_property,
+    ("PATCH", "property"): _upload,
     ("DELETE", "property"): _delete_property,
     ("PUT", "ref"): _put_reference,
     ("DELETE", "ref"): _delete_reference,
