@@ -165,6 +165,13 @@ def _rules_of(table: Table) -> list[_Rule]:
     return found[1]
 
 
+def inputs(table: Table) -> list[str]:
+    """Columns that rules look at, but money and images: few, and cheap to read with others."""
+    found = {name for rule in _rules_of(table) for name in rule.inputs
+             if rule.apply is not _image_facts and not name.endswith("__t")}
+    return sorted(found - {name for name, _ in _money_pairs(table)})
+
+
 def complete(store: Any, table: Table, changed: Row) -> None:
     """Add the computed columns to a new row."""
     for rule in _rules_of(table):
@@ -172,16 +179,19 @@ def complete(store: Any, table: Table, changed: Row) -> None:
             rule.apply(store, table, changed, changed)
 
 
-def follow(store: Any, table: Table, changed: Row, where: str, params: tuple[Any, ...]) -> None:
+def follow(store: Any, table: Table, changed: Row, where: str, params: tuple[Any, ...],
+           known: Optional[Row] = None) -> None:
     """Add the computed columns to the change of a row that is there: of a wide row, only the few
-    columns that a rule looks at are read."""
+    columns that a rule looks at are read, and none where ``known`` has them."""
     wanted = [rule for rule in _rules_of(table) if not rule.inputs.isdisjoint(changed)]
     if not wanted:
         return
     needed = sorted({name for rule in wanted for name in rule.needs(changed)} - changed.keys())
     needed = [name for name in needed if name.removesuffix("__t") in table.columns]
     merged = changed
-    if needed:
+    if needed and known is not None and known.keys() >= set(needed):
+        merged = {**known, **changed}
+    elif needed:
         listed = ", ".join(f'"{name}"' for name in needed)
         row = store.execute(f'SELECT {listed} FROM "{table.name}" WHERE {where}', params).fetchone()
         merged = {**dict(zip(needed, row or ())), **changed}

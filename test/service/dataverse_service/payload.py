@@ -11,7 +11,7 @@ import json
 from decimal import Decimal
 from typing import Any, Callable, Collection, NamedTuple, Optional
 
-from . import address, values
+from . import address, computed, values
 from .address import Address, Ref
 from .core import Column, Context, Fault, Key, Kind, Relationship, Table
 from .definitions import primary_image
@@ -142,15 +142,22 @@ _Taker = Callable[[Change, Any, str, Any], None]
 class Reader:
     """A column with what reads its values, found once."""
 
-    __slots__ = ("column", "read", "empty")
+    __slots__ = ("column", "read", "empty", "folded", "short")
 
     def __init__(self, column: Column):
         self.column = column
         self.read = values.reader_of(column)
         self.empty = values.empty(column)
+        self.folded = column.name + "__f" if column.kind.is_text else ""
+        self.short = column.max_length // 2 if column.kind.is_text else -1
+        """Texts up to here fit, however their characters are counted."""
 
 
 def _take_value(change: Change, reader: Reader, name: str, value: Any) -> None:
+    if type(value) is str and 0 < len(value) <= reader.short and value.isascii():
+        change.stored[name] = value  # what values.from_json would say: most of what comes
+        change.stored[reader.folded] = value.lower()
+        return
     if value is None:
         change.stored.update(reader.empty)
         return
@@ -370,6 +377,7 @@ class Plan:
         if self.has_currency:
             names.add("transactioncurrencyid")
         names.add(table.primary_id)
+        names.update(computed.inputs(table))
         return [s for name in sorted(names) for s in values.storage_columns(table.columns[name])]
 
     def members_of(self, target: Address) -> frozenset[str]:

@@ -369,7 +369,7 @@ def apply_update(ctx: Context, table: Table, plan: Plan, ref: Ref, stored: dict[
     if "modifiedon" in table.columns:
         stored["modifiedon"] = moment(ctx)
     _sign(ctx, table, stored, "modifiedby")
-    ctx.store.update(table, ref.row_id, stored, ref.partition)
+    ctx.store.update(table, ref.row_id, stored, ref.partition, existing)
 
 
 def _existing_if_needed(ctx: Context, table: Table, plan: Plan, ref: Ref,

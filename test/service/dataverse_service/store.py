@@ -276,11 +276,12 @@ class Store:
         row_id: str,
         storage: dict[str, Any],
         partition: Optional[str] = None,
+        known: Optional[dict[str, Any]] = None,
     ) -> None:
-        """Change some storage columns of a row."""
+        """Change some storage columns of a row; ``known``: some of what it holds."""
         storage = dict(storage)
         where, params = self._address(table, row_id, partition)
-        computed.follow(self, table, storage, where, params)
+        computed.follow(self, table, storage, where, params, known)
         self._stamp(table, storage)
         self.data_version += 1
         if table.name in _CONSTANT:
