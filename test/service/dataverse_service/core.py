@@ -109,6 +109,7 @@ class Column:
     keeps_empty: bool = False  #: a system text column that really stores '' (sheet 3.7)
     auto_number: str = ""
     attribute_of: str = ""  #: companion columns that metadata lists and the Web API lacks (sheet 3.2)
+    hidden: bool = False  #: column security: the caller may not read it (sheet 3.7)
     entity: str = ""  #: logical name of the table it belongs to, for messages; tables.py fills it
 
     @property

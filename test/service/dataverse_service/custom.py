@@ -13,8 +13,9 @@ import re
 from typing import Any, Iterable, Optional
 
 from . import values
-from .core import Context, Fault, Table
+from .core import Column, Context, Fault, Model, Table
 
+_RIGHTS = frozenset({"read", "create", "update"})
 _STATES = ("member", "missing", "no_roles", "disabled")
 _BYPASS = {"customsync": "sync", "customasync": "async"}
 #: Steps that one request may name; organizations can raise it (sheet 8).
@@ -88,9 +89,13 @@ class Custom:
     """All of it, for one environment."""
 
     def __init__(self) -> None:
+        self.hidden: list[Column] = []
         self.clear()
 
     def clear(self) -> None:
+        for column in self.hidden:
+            column.hidden = False
+        self.hidden = []
         self.steps: list[Step] = []
         self.rules: list[Rule] = []
         self.lacking: frozenset[str] = frozenset()
@@ -119,16 +124,21 @@ class Custom:
         self.state = spec.get("state", "member")
         self.lacking = frozenset(name.lower() for name in spec.get("lacking", ()))
 
-    def set_secured(self, spec: list[dict[str, Any]]) -> None:
-        """``[{"table", "column", "lacks": ["create", "update"]}]``: column security."""
-        found = {}
+    def set_secured(self, spec: list[dict[str, Any]], model: Model) -> None:
+        """``[{"table", "column", "lacks": ["read", "create", "update"]}]``: column security."""
+        found, hidden = {}, []
         for item in spec:
-            if set(item) != {"table", "column", "lacks"} or set(item["lacks"]) - {"create",
-                                                                                  "update"}:
-                raise ValueError("a secured column has a table, a column and lacks, of create and "
-                                 "update")
-            found[item["table"], item["column"]] = frozenset(item["lacks"])
-        self.secured = found
+            if set(item) != {"table", "column", "lacks"} or set(item["lacks"]) - _RIGHTS:
+                raise ValueError("a secured column has a table, a column and lacks, of "
+                                 f"{sorted(_RIGHTS)}")
+            found[item["table"], item["column"]] = frozenset(item["lacks"]) - {"read"}
+            if "read" in item["lacks"]:
+                hidden.append(model.tables[item["table"]].columns[item["column"]])
+        for column in self.hidden:
+            column.hidden = False
+        for column in hidden:
+            column.hidden = True
+        self.secured, self.hidden = found, hidden
 
     # --- the caller -----------------------------------------------------------------------------
 

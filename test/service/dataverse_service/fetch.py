@@ -337,7 +337,7 @@ class Reader:
         place = self.at(cell.source, cell.field.column.name)
         assert place is not None
         items = data[place]
-        if not cell.field.column.readable:
+        if not cell.field.column.readable or cell.field.column.hidden:
             return [""] * len(items)
         targets = self.at(cell.source, cell.field.column.name + "__t")
         fragments = render.field_fragments(ctx, cell.field, items,

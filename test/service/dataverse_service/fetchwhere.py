@@ -13,7 +13,8 @@ from . import collation, values, where
 from .core import Column, Context, Fault, Kind, Table
 from .fetchxml import Condition, fault, not_here
 from .odata import Literal
-from .where import Builder, FunctionCall, Scope, Sql, bad_operator, guid_order_sql
+from .where import (Builder, FunctionCall, Scope, Sql, bad_operator, guid_order_sql,
+                    refuse_hidden)
 
 
 class FetchBuilder(Builder):
@@ -230,6 +231,7 @@ def compile_condition(builder: FetchBuilder, scope: Scope, condition: Condition,
     """``other``: what ``valueof`` names."""
     builder.count_condition()
     column = column_of(scope.table, condition.attribute)
+    refuse_hidden(column)
     name = condition.operator
     if name in NOT_IMPLEMENTED:
         raise not_here(f"FetchXML operator '{name}'")

@@ -167,7 +167,7 @@ def field_fragments(ctx: Context, field: Field, items: Sequence[Any],
                     targets: Optional[Sequence[Any]]) -> list[str]:
     """``"name":value`` of one property, its annotations before it (sheet 2.1.3)."""
     column = field.column
-    if not column.readable:
+    if not column.readable or column.hidden:
         items = [None] * len(items)
     fragments = json_values(column, f'"{field.name}":', items)
     if not ctx.prefs.annotations:

@@ -291,6 +291,8 @@ class Front:
         return self.control.log_json()
 
     def _reset(self, spec: Any, query: Any) -> Any:
+        if self.control.custom.hidden:
+            self.service.store.data_version += 1
         self.control.reset()
         return {}
 
@@ -333,7 +335,8 @@ class Front:
         return {}
 
     def _set_secured(self, spec: Any, query: Any) -> Any:
-        self.control.custom.set_secured(spec)
+        self.control.custom.set_secured(spec, self.service.model)
+        self.service.store.data_version += 1  # what was rendered may show what is hidden
         return {}
 
     def _seed(self, spec: Any, query: Any) -> Any:

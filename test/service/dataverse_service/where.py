@@ -152,6 +152,13 @@ class Scope:
         return f'"{self.table.name}" {self.alias}' + "".join(self.joins)
 
 
+def refuse_hidden(column: Column) -> None:
+    """A column that the caller may not read reads as null, but cannot be filtered on (sheet 3.7)."""
+    if column.hidden:
+        raise Fault(403, "0x8004F504", f"The user does not have Read permissions for the "
+                                       f"'{column.name}' secured field.")
+
+
 OPERATORS = {"eq": "=", "ne": "<>", "gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 _MIRROR = {"eq": "eq", "ne": "ne", "gt": "lt", "ge": "le", "lt": "gt", "le": "ge"}
 _OPERATOR_KIND = {"eq": "Equal", "ne": "NotEqual", "gt": "GreaterThan", "ge": "GreaterThanOrEqual",
@@ -238,6 +245,7 @@ class Builder:
                     f"The navigation property '{names[-1]}' cannot be compared; compare its "
                     f"lookup property instead.")
             raise no_property(scope.table, names[-1])
+        refuse_hidden(column)
         return scope, column
 
     # --- logic ----------------------------------------------------------------------------

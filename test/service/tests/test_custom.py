@@ -252,6 +252,25 @@ def test_secured_columns_refuse_writes(crm):
     assert crm.post("contacts", {"creditlimit": 1}).status == 204
 
 
+def test_a_secured_column_reads_as_null_and_cannot_be_filtered_on(crm):
+    own = make(crm, "accounts", name="A", creditlimit=5)
+    path = f"accounts({own})?$select=creditlimit"
+    assert crm.get(path).json()["creditlimit"] == 5
+    crm.control("secured", [{"table": "account", "column": "creditlimit", "lacks": ["read"]}])
+    assert crm.get(path).json()["creditlimit"] is None
+    refused(crm.get("accounts?$filter=creditlimit eq 5"), 403, "0x8004F504")
+    fetch = ("<fetch><entity name='account'><attribute name='name'/>{}"
+             f"<filter><condition attribute='accountid' operator='eq' value='{own}'/>{{}}</filter>"
+             "</entity></fetch>")
+    shown = crm.get("accounts?fetchXml=" + fetch.format("<attribute name='creditlimit'/>", ""))
+    assert "creditlimit" not in shown.value[0]
+    on = "<condition attribute='creditlimit' operator='not-null'/>"
+    refused(crm.get("accounts?fetchXml=" + fetch.format("", on)), 403, "0x8004F504")
+    assert crm.patch(f"accounts({own})", {"creditlimit": 6}).status == 204
+    crm.reset()
+    assert crm.get(path).json()["creditlimit"] == 6
+
+
 def test_a_reset_makes_the_environment_as_new(crm):
     crm.control("steps", [guard()])
     crm.control("user", {"state": "disabled"})
