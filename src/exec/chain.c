@@ -106,8 +106,9 @@ struct DvChain
 	Sheet *current;
 	Sheet *ahead;
 	bool rewound;
-	bool held; /* asks for no further page */
-	bool left; /* has none */
+	bool held;      /* asks for no further page */
+	bool shortened; /* its end may be in the page at hand: none is asked for ahead */
+	bool left;      /* has none */
 
 	DvSpan span;          /* what is left of a range */
 	int64 reached;        /* second of its last row */
@@ -221,7 +222,7 @@ ask(DvChain *chain, const char *address)
 void
 dv_chain_ask(DvChain *chain)
 {
-	if (chain->ahead != NULL)
+	if (chain->ahead != NULL || (chain->shortened && chain->current != NULL))
 		return;
 	if (!chain->begun)
 	{
@@ -451,8 +452,6 @@ dv_chain_turn(DvChain *chain)
 	chain->current = sheet;
 	if (sheet->next != NULL)
 		follow(chain, sheet->next, sheet->place);
-	if (dv_chain_worthwhile(chain->request, chain->appetite))
-		dv_chain_ask(chain);
 	turn_ids(chain);
 	open_sheet(chain, sheet);
 }
@@ -664,6 +663,7 @@ dv_chain_shorten(DvChain *chain, int64 to)
 	Assert(!chain->span.has_to || to <= chain->span.to);
 	chain->span.has_to = true;
 	chain->span.to = to;
+	chain->shortened = true;
 }
 
 /* One row of the current page; false at its end. */

@@ -70,8 +70,9 @@ extern const DvSpan *dv_chain_span(const DvChain *chain);
 extern void dv_chain_shorten(DvChain *chain, int64 to);
 
 /*
- * Makes the page that was asked for the current one, and asks for the one after
- * it if that is worthwhile.  Throws what went wrong.
+ * Makes the page that was asked for the current one.  Throws what went wrong.
+ * The one after it can be asked for at once, except by a chain that has been
+ * shortened: its end may be in this page.
  */
 extern void dv_chain_turn(DvChain *chain);
 

@@ -3,11 +3,11 @@
  *	  The rows of a scan's pieces, several chains of pages side by side.
  *
  * Pieces wait in a queue.  Each that is begun has a lane: a chain of its own in
- * a memory context of its own.  What is bounded is the number of pages asked
- * for and not yet begun to be read: the option concurrency, lowered by the
- * service's hint (sheet 7.1).  One further page is being read, so that no more
- * than concurrency + 1 bodies are held, and fewer when they are large.  A lane
- * asks for its next page when it begins to read one; when it has nothing more
+ * a memory context of its own.  Two things are bounded: the requests on their
+ * way, by the option concurrency, lowered by the service's hint (sheet 7.1); and
+ * the pages asked for and not yet begun to be read, by twice that and by their
+ * size, so that a page that waits for its turn keeps no place on the wire empty.
+ * A lane asks for its next page when it begins to read one; when it has nothing more
  * to ask, the next piece in the queue begins.  So a single chain, or
  * concurrency 1, is just what it sounds like: one page ahead.
  *
@@ -74,21 +74,35 @@ struct DvLanes
  * How much is on its way, and how much may be.
  */
 
-static int
-outstanding(const DvLanes *lanes)
+/* Pages asked for and not begun; of them, requests that are on their way. */
+typedef struct Load
+{
+	int pages;
+	int flying;
+} Load;
+
+static void
+add_load(const DvLanes *lanes, Load *load)
 {
 	const ListCell *lc;
-	int n = 0;
 
 	foreach (lc, lanes->lanes)
-		n += dv_chain_call(((Lane *) lfirst(lc))->chain) != NULL;
+	{
+		DvCall *call = dv_chain_call(((Lane *) lfirst(lc))->chain);
+
+		if (call == NULL)
+			continue;
+		load->pages++;
+		load->flying += !dv_call_arrived(call);
+	}
 	if (lanes->learning)
 	{
 		DvCall *calls[DV_SWEEP_CALLS];
+		int n = dv_sweep_calls(lanes->sweep, calls);
 
-		n += dv_sweep_calls(lanes->sweep, calls);
+		load->pages += n;
+		load->flying += n;
 	}
-	return n;
 }
 
 static int
@@ -102,20 +116,50 @@ width(const DvLanes *lanes)
 		return 1;
 	if (hint > 0)
 		most = Min(most, hint);
+	return Max(1, most);
+}
+
+/* Pages that may wait: one chain alone is one page ahead. */
+static int
+depth(const DvLanes *lanes)
+{
+	int most = width(lanes);
+
+	if (most > 1)
+		most *= 2;
 	if (lanes->appetite.body_max > 0)
 		most = Min(most, BODIES_MAX / lanes->appetite.body_max);
 	return Max(1, most);
+}
+
+static Load
+whole_load(const DvLanes *lanes)
+{
+	Load load = {0};
+
+	add_load(lanes, &load);
+	if (lanes->before != NULL)
+		add_load(lanes->before, &load);
+	return load;
 }
 
 /* Requests that may be sent. */
 static int
 room(const DvLanes *lanes)
 {
-	int n = width(lanes) - outstanding(lanes);
+	Load load = whole_load(lanes);
 
-	if (lanes->before != NULL)
-		n -= outstanding(lanes->before);
-	return n;
+	return Min(width(lanes) - load.flying, depth(lanes) - load.pages);
+}
+
+/*
+ * Places for which a range is worth cutting, with its next page given up: those
+ * that pages already there will not soon leave idle anyway.
+ */
+static int
+vacant(const DvLanes *lanes)
+{
+	return width(lanes) - whole_load(lanes).pages;
 }
 
 /*
@@ -147,18 +191,26 @@ begin_piece(DvLanes *lanes)
 	lanes->learning = dv_sweep_begin_early(lanes->sweep, room(lanes));
 }
 
-/* Chains whose next page was not asked for when it might have been. */
+static bool
+is_asking(const DvLanes *lanes)
+{
+	Load load = {0};
+
+	add_load(lanes, &load);
+	return load.pages > 0;
+}
+
+/* The next pages of chains that are begun, in the order in which their last ones were asked for. */
 static void
-ask_again(DvLanes *lanes)
+ask_on(DvLanes *lanes)
 {
 	ListCell *lc;
 
 	foreach (lc, lanes->lanes)
 	{
-		Lane *lane = lfirst(lc);
-
-		if (lane != lanes->reading)
-			dv_chain_ask(lane->chain);
+		if (room(lanes) <= 0 && is_asking(lanes))
+			return;
+		dv_chain_ask(((Lane *) lfirst(lc))->chain);
 	}
 }
 
@@ -168,10 +220,9 @@ fill(DvLanes *lanes, bool idle)
 {
 	bool worthwhile = dv_chain_worthwhile(lanes->chains.request, &lanes->appetite);
 
-	if (idle)
-		ask_again(lanes);
-	while (lanes->queue != NIL && room(lanes) > 0 &&
-		   (worthwhile || (idle && outstanding(lanes) == 0)))
+	if (idle || worthwhile)
+		ask_on(lanes);
+	while (lanes->queue != NIL && room(lanes) > 0 && (worthwhile || (idle && !is_asking(lanes))))
 		begin_piece(lanes);
 	if (lanes->next != NULL && lanes->queue == NIL)
 		fill(lanes->next, false);
@@ -211,7 +262,8 @@ consider_page(DvLanes *lanes, Lane *lane)
 			go_on(lanes, lane);
 		return;
 	}
-	idle = lanes->queue == NIL ? room(lanes) : 0;
+	/* Its own next page takes a place. */
+	idle = lanes->queue == NIL ? vacant(lanes) - 1 : 0;
 	if (idle < 1)
 		return;
 	pieces = dv_sweep_split(lanes->sweep, lane->chain, idle);
@@ -350,8 +402,8 @@ give_turn(DvLanes *lanes)
 	call = dv_chain_call(
 		((Lane *) list_nth(lanes->lanes, lanes->turn / ROWS_PER_POLL % list_length(lanes->lanes)))
 			->chain);
-	if (call != NULL)
-		(void) dv_call_poll(call);
+	if (call != NULL && dv_call_poll(call))
+		fill(lanes, false);
 }
 
 DvLanesState

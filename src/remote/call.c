@@ -606,6 +606,12 @@ dv_call_poll(DvCall *call)
 	return advance(call);
 }
 
+bool
+dv_call_arrived(const DvCall *call)
+{
+	return call->state == CALL_DONE || (call->state == CALL_RUNNING && dv_http_done(call->http));
+}
+
 long
 dv_call_timeout_ms(const DvCall *call)
 {

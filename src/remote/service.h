@@ -78,6 +78,9 @@ extern DvCall *dv_call_start(DvService *service, const DvCallSpec *spec);
 /* Drives calls without waiting; true if this one is done. */
 extern bool dv_call_poll(DvCall *call);
 
+/* Has an answer come, if not the last one?  Drives nothing: a glance. */
+extern bool dv_call_arrived(const DvCall *call);
+
 /* Waits until one of them is done; returns its place in the array. Retries and sleeps happen in here. */
 extern int dv_call_wait_any(DvCall *const *calls, int n);
 extern void dv_call_wait(DvCall *call);
