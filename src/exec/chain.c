@@ -358,6 +358,8 @@ receive(DvChain *chain, Sheet *sheet)
 		report_failure(chain, dv_call_error(sheet->call));
 	content_type = dv_call_header(sheet->call, "Content-Type");
 	content_type = pstrdup(content_type ? content_type : "");
+	chain->appetite->body_max =
+		Max(chain->appetite->body_max, (size_t) dv_call_received(sheet->call));
 	sheet->body = dv_call_take_body(sheet->call, &sheet->len);
 	dv_call_release(sheet->call);
 	sheet->call = NULL;
@@ -367,7 +369,6 @@ receive(DvChain *chain, Sheet *sheet)
 	sheet->number = ++chain->sheets;
 	sheet->next = peek_next(chain, sheet, &sheet->place);
 	chain->appetite->sheets++;
-	chain->appetite->body_max = Max(chain->appetite->body_max, sheet->len);
 	MemoryContextSwitchTo(before);
 }
 

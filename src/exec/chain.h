@@ -22,7 +22,7 @@ typedef struct DvAppetite
 	int page_size;    /* of the next page to ask for */
 	int sheets;       /* arrived so far */
 	int64 rows_asked; /* sizes of the pages asked for */
-	size_t body_max;  /* largest page so far, in bytes */
+	size_t body_max;  /* largest page so far as it waits: packed, in bytes */
 } DvAppetite;
 
 /* What the chains of a run have in common. */

@@ -692,6 +692,12 @@ dv_call_body(DvCall *call, size_t *len)
 	return "";
 }
 
+uint64
+dv_call_received(const DvCall *call)
+{
+	return call->http != NULL ? dv_http_bytes_in(call->http) : 0;
+}
+
 const char *
 dv_call_header(const DvCall *call, const char *name)
 {

@@ -97,6 +97,7 @@ extern int dv_call_status(const DvCall *call);
 extern const char *dv_call_body(DvCall *call, size_t *len);
 extern const char *dv_call_header(const DvCall *call, const char *name);
 extern const char *dv_call_path(const DvCall *call);
+extern uint64 dv_call_received(const DvCall *call); /* bytes, as they came: still packed */
 
 /* Was any attempt of this call possibly processed without our knowing? (ambiguous failure) */
 extern bool dv_call_ambiguous(DvCall *call);
