@@ -87,6 +87,8 @@ static const Word on_conflict_words[] = {{"update", DV_CONFLICT_UPDATE},
 										 {"error", DV_CONFLICT_ERROR},
 										 {NULL}};
 
+static const Word on_error_words[] = {{"stop", false}, {"ignore", true}, {NULL}};
+
 static const Word null_columns_words[] = {{"send", false}, {"omit", true}, {NULL}};
 
 static const Word table_type_words[] = {{"standard", DV_TABLE_STANDARD},
@@ -111,6 +113,7 @@ static void take_word(const Option *option, const char *text, void *target);
 static void take_flag_word(const Option *option, const char *text, void *target);
 static void take_text_word(const Option *option, const char *text, void *target);
 static void take_names(const Option *option, const char *text, void *target);
+static void take_relation(const Option *option, const char *text, void *target);
 static void take_type(const Option *option, const char *text, void *target);
 
 #define SERVER(field) HOME_SERVER, offsetof(DvServerOptions, field)
@@ -186,6 +189,15 @@ static const Option options[] = {
 	{"null_columns", BOTH, SETTING(null_omit), take_flag_word, "send",
 	"what a NULL does in INSERT: send clears the column, omit leaves it out",
 	.words = null_columns_words},
+	{"on_error", BOTH, SETTING(ignore_errors), take_flag_word, "stop",
+	"what a refused row does: stop ends the statement, ignore sets the row aside and goes on",
+	.words = on_error_words},
+	{"reject_limit", BOTH, SETTING(reject_limit), take_int, NULL,
+	"with on_error ignore: refused rows that a statement may have; any number unless given", 1, INT_MAX},
+	{"reject_table", BOTH, SETTING(reject_table), take_relation, NULL,
+	"with on_error ignore: the local table, with its schema, that refused rows go to"},
+	{"result_table", BOTH, SETTING(result_table), take_relation, NULL,
+	"local table, with its schema, that gets a line for what became of each row"},
 	{"bypass_business_logic", BOTH, SETTING(bypass_business_logic), take_text_word, NULL,
 	"custom logic that writes skip: CustomSync, CustomAsync or CustomSync,CustomAsync",
 	.words = bypass_words},
@@ -465,6 +477,17 @@ take_names(const Option *option, const char *text, void *target)
 	}
 	if (target != NULL)
 		*(List **) target = names;
+}
+
+/* A schema and a table in SQL's spelling: what it means must not depend on who asks. */
+static void
+take_relation(const Option *option, const char *text, void *target)
+{
+	List *names;
+
+	if (!SplitIdentifierString(pstrdup(text), '.', &names) || list_length(names) != 2)
+		bad_value(option, "The value must be a table's name with its schema, like public.rejects.");
+	take_text(option, text, target);
 }
 
 static void

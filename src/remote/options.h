@@ -43,6 +43,10 @@ typedef struct DvSettings
 	bool updatable;
 	DvOnConflict on_conflict;
 	bool null_omit;              /* null_columns 'omit' */
+	bool ignore_errors;          /* on_error 'ignore' */
+	int reject_limit;            /* refused rows tolerated; 0: any number */
+	char *reject_table;          /* schema.table in SQL's spelling, or NULL */
+	char *result_table;          /* the same */
 	char *bypass_business_logic; /* header value, or NULL */
 	bool bypass_flows;
 	bool suppress_duplicate_detection; /* true is the service's default */
