@@ -64,3 +64,17 @@ AS 'MODULE_PATHNAME'
 LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION dataverse_fetchxml(text, text)
   IS 'runs a FetchXML query, all its pages, a row for each row of the answer';
+
+CREATE FUNCTION dataverse_create_reject_table(name text)
+RETURNS void
+AS 'MODULE_PATHNAME'
+LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION dataverse_create_reject_table(text)
+  IS 'creates a table that the option reject_table may name';
+
+CREATE FUNCTION dataverse_create_result_table(name text)
+RETURNS void
+AS 'MODULE_PATHNAME'
+LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION dataverse_create_result_table(text)
+  IS 'creates a table that the option result_table may name';

@@ -270,7 +270,7 @@ bad('an unknown choice', "$key; INSERT INTO crm.account (accountnumber, industry
     detail => refused('0x8004431A', 400, "Row: accountnumber='CHOICE'. $nothing"), hint => 'Use a value that the column has in Dataverse, or add the value there.');
 bad('a date before all dates', "INSERT INTO crm.contact (firstname, birthdate) VALUES ('Old', '1600-01-01')",
     state => '22008', message => 'value 1600-01-01 cannot be sent for column "birthdate" of foreign table "contact"',
-    detail => 'The service takes dates from 1753-01-01 to 9999-12-31.', context => 'column "birthdate" of foreign table "contact"');
+    detail => 'The service takes dates from 1753-01-01 to 9999-12-31. Row: number 1 of the statement. 0 rows had been written before.', context => 'column "birthdate" of foreign table "contact"');
 bad('the label of a choice', "INSERT INTO crm.account (name, industrycode_label) VALUES ('a', 'Retail')",
     state => 'HV007', message => 'column "industrycode_label" of foreign table "account" cannot be given a value: it is the label of another column',
     hint => 'Leave the column out of the statement.');
@@ -282,7 +282,7 @@ bad('a column that is never sent', "INSERT INTO crm.account (name, createdon) VA
 
 my %null_key = (
     state => '23502', message => 'null value in key column "accountnumber" of foreign table "account"',
-    detail => "No row can be addressed by it (an empty text counts as null there). $nothing",
+    detail => "No row can be addressed by it (an empty text counts as null there). Row: number ... of the statement. $nothing",
     hint => 'Give every row a value for the columns of the table\'s option "key", or drop the option to create rows.');
 my $duplicate = 'could not insert into foreign table "account": Entity Key Account Number violated. A record with the same value for Account Number already exists. ...';
 

@@ -1,7 +1,6 @@
 /*
  * bulk.h
- *	  Gathers rows, chooses when to send how many, keeps order where it matters,
- *	  and finds the row that failed.
+ *	  Gathers rows into sets, and keeps order where it matters.
  */
 #ifndef DV_EXEC_BULK_H
 #define DV_EXEC_BULK_H

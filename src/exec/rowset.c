@@ -17,7 +17,7 @@
 #define FIRST_ROWS 16
 
 DvRowSet *
-dv_rowset_create(MemoryContext parent, DvWriteMode mode)
+dv_rowset_create(MemoryContext parent, DvWriteMode mode, bool keep_tuples)
 {
 	MemoryContext context =
 		AllocSetContextCreate(parent, "dataverse_fdw rows to write", ALLOCSET_DEFAULT_SIZES);
@@ -29,6 +29,8 @@ dv_rowset_create(MemoryContext parent, DvWriteMode mode)
 	set->cap = FIRST_ROWS;
 	set->rows = palloc(sizeof(DvRow) * set->cap);
 	set->fates = palloc(sizeof(DvFate) * set->cap);
+	if (keep_tuples)
+		set->tuples = palloc(sizeof(MinimalTuple) * set->cap);
 	MemoryContextSwitchTo(old);
 	return set;
 }
@@ -37,6 +39,22 @@ void
 dv_rowset_free(DvRowSet *set)
 {
 	MemoryContextDelete(set->context);
+}
+
+/* A row that cannot be sent leaves nothing of itself in the body. */
+static void
+encode_row(DvRowSet *set, DvEncode *encode, TupleTableSlot *slot, const DvRow *row)
+{
+	PG_TRY();
+	{
+		dv_encode_row(encode, slot, row, set->body);
+	}
+	PG_CATCH();
+	{
+		dv_body_row_abandon(set->body);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 }
 
 void
@@ -50,12 +68,16 @@ dv_rowset_add(DvRowSet *set, DvEncode *encode, TupleTableSlot *slot, const DvRow
 		set->cap *= 2;
 		set->rows = repalloc(set->rows, sizeof(DvRow) * set->cap);
 		set->fates = repalloc(set->fates, sizeof(DvFate) * set->cap);
+		if (set->tuples != NULL)
+			set->tuples = repalloc(set->tuples, sizeof(MinimalTuple) * set->cap);
 	}
+	if (set->body != NULL)
+		encode_row(set, encode, slot, row);
 	old = MemoryContextSwitchTo(set->context);
 	dv_encode_copy_row(&set->rows[set->nrows], row);
+	if (set->tuples != NULL)
+		set->tuples[set->nrows] = ExecCopySlotMinimalTuple(slot);
 	MemoryContextSwitchTo(old);
-	if (set->body)
-		dv_encode_row(encode, slot, row, set->body);
 	set->fates[set->nrows++] = DV_FATE_OPEN;
 }
 

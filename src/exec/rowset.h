@@ -24,22 +24,27 @@ typedef struct DvRowSet
 	int cap;
 	DvRow *rows;
 	DvFate *fates;
-	DvError **errors;   /* of refused rows; NULL while none is refused */
-	bool doubtful;      /* a request for these rows may have been processed
+	DvError **errors;     /* of refused rows; NULL while none is refused */
+	MinimalTuple *tuples; /* the rows as they came; NULL unless they are kept */
+	bool *existed;        /* before this set was sent; NULL: nobody asked */
+	char **found;         /* their ids then, or since; NULL: nobody asked */
+	int told;             /* HTTP status of a single row's answer: 201 created; 0 none */
+	bool doubtful;        /* a request for these rows may have been processed
 								 * without our knowing */
-	bool raced;         /* the second chance of sheet 7.8 is spent */
-	bool slow;          /* so is the second one after a time-out */
-	char *turns;        /* elastic upserts: how often each row turned (write.c); NULL: none yet */
-	bool turned;        /* some did in the last request: it was progress */
-	const char *answer; /* the row as the service has it now, if it said */
+	bool raced;           /* the second chance of sheet 7.8 is spent */
+	bool slow;            /* so is the second one after a time-out */
+	char *turns;          /* elastic upserts: how often each row turned (write.c); NULL: none yet */
+	bool turned;          /* some did in the last request: it was progress */
+	bool told_apart;      /* the last request's open rows are those that it was refused for */
+	const char *answer;   /* the row as the service has it now, if it said */
 	size_t answer_len;
 } DvRowSet;
 
 /* In a context of its own below parent. */
-extern DvRowSet *dv_rowset_create(MemoryContext parent, DvWriteMode mode);
+extern DvRowSet *dv_rowset_create(MemoryContext parent, DvWriteMode mode, bool keep_tuples);
 extern void dv_rowset_free(DvRowSet *set);
 
-/* Copies and encodes; may throw like dv_encode_row. */
+/* Copies and encodes.  May throw like dv_encode_row, and then the set is as it was before. */
 extern void dv_rowset_add(DvRowSet *set, DvEncode *encode, TupleTableSlot *slot, const DvRow *row);
 
 /* Sets a row's fate to refused and keeps a copy of the error. No row may be added any more. */

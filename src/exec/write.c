@@ -36,6 +36,7 @@
 #include "exec/write.h"
 #include "odata/batch.h"
 #include "odata/fault.h"
+#include "odata/page.h"
 #include "remote/metadata.h"
 
 #define MESSAGE_PREFIX "Microsoft.Dynamics.CRM."
@@ -59,6 +60,7 @@ struct DvWrite
 	DvRowSet *set;
 	const int *rows;
 	int n;
+	long delay_ms;
 	Shape shape;
 	MemoryContext context; /* texts of the request; child of the set's */
 	DvCall *call;
@@ -88,13 +90,13 @@ turns_of(const DvRowSet *set, int row)
  */
 
 static Shape
-choose_shape(const DvWriter *writer, int n)
+choose_shape(const DvWriter *writer, const DvWriteAsk *ask)
 {
 	const DvModifyPlan *plan = writer->plan;
 
-	if (n == 1)
+	if (ask->n == 1)
 		return SHAPE_SINGLE;
-	if (plan->mode == DV_WRITE_DELETE || plan->do_nothing || takes_turns(writer) ||
+	if (ask->by_row || plan->mode == DV_WRITE_DELETE || plan->do_nothing || takes_turns(writer) ||
 		writer->table->table_type == DV_TABLE_VIRTUAL ||
 		!dv_metadata_bulk(writer->service, writer->table->table_name))
 		return SHAPE_BATCH;
@@ -166,9 +168,10 @@ make_operation(const DvWriter *writer, const DvRowSet *set, int row, Operation *
 }
 
 static DvCallSpec
-base_spec(const DvWriter *writer)
+base_spec(const DvWriter *writer, long delay_ms)
 {
 	DvCallSpec spec = {.method = "POST",
+					   .delay_ms = delay_ms,
 					   .repeat = DV_REPEAT_SAFE,
 					   .tag = true,
 					   .settings = &writer->table->settings,
@@ -177,20 +180,32 @@ base_spec(const DvWriter *writer)
 	return spec;
 }
 
+/* The properties that a single row's answer is to have; NULL for none. */
+static const char *
+wanted_back(const DvWriter *writer)
+{
+	if (writer->plan->mode == DV_WRITE_DELETE)
+		return NULL;
+	if (writer->returning == NULL && writer->tells && writer->plan->mode == DV_WRITE_UPSERT)
+		return dv_encode_primary_id(writer->encode);
+	return writer->returning;
+}
+
 static DvCall *
 start_single(DvWrite *write)
 {
 	const DvWriter *writer = write->writer;
-	DvCallSpec spec = base_spec(writer);
+	DvCallSpec spec = base_spec(writer, write->delay_ms);
 	const char *headers[3] = {NULL};
 	int nheaders = 0;
+	const char *wanted = wanted_back(writer);
 	Operation operation;
 
 	make_operation(writer, write->set, write->rows[0], &operation);
-	if (writer->returning && operation.has_body)
+	if (wanted != NULL)
 	{
 		/* The row as it is after the write, in the same request (sheet 4.1, 4.3). */
-		appendStringInfo(&operation.path, "?$select=%s", writer->returning);
+		appendStringInfo(&operation.path, "?$select=%s", wanted);
 		headers[nheaders++] = writer->labels
 								  ? "Prefer: return=representation,odata.include-annotations=\"*\""
 								  : "Prefer: return=representation";
@@ -212,7 +227,7 @@ static DvCall *
 start_message(DvWrite *write)
 {
 	const DvWriter *writer = write->writer;
-	DvCallSpec spec = base_spec(writer);
+	DvCallSpec spec = base_spec(writer, write->delay_ms);
 	/* Elastic tables tell what became of each row only to those who ask (sheet 5.4). */
 	static const char *const details[] = {
 		"Prefer: odata.include-annotations=\"Microsoft.PowerApps.CDS.ErrorDetails.*\"", NULL};
@@ -301,7 +316,7 @@ static DvCall *
 start_batch(DvWrite *write)
 {
 	static const char *const headers[] = {"Prefer: odata.continue-on-error", NULL};
-	DvCallSpec spec = base_spec(write->writer);
+	DvCallSpec spec = base_spec(write->writer, write->delay_ms);
 	DvBatch *batch = dv_batch_create(boundary_seed());
 	StringInfoData body;
 
@@ -318,20 +333,21 @@ start_batch(DvWrite *write)
 }
 
 DvWrite *
-dv_write_start(const DvWriter *writer, DvRowSet *set, const int *rows, int n)
+dv_write_start(const DvWriter *writer, DvRowSet *set, const DvWriteAsk *ask)
 {
 	MemoryContext context =
 		AllocSetContextCreate(set->context, "dataverse_fdw write request", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	DvWrite *write = palloc0(sizeof(DvWrite));
 
-	Assert(n > 0);
+	Assert(ask->n > 0);
 	write->writer = writer;
 	write->set = set;
-	write->rows = rows;
-	write->n = n;
+	write->rows = ask->rows;
+	write->n = ask->n;
+	write->delay_ms = ask->delay_ms;
 	write->context = context;
-	write->shape = choose_shape(writer, n);
+	write->shape = choose_shape(writer, ask);
 	switch (write->shape)
 	{
 		case SHAPE_SINGLE:
@@ -352,12 +368,6 @@ DvCall *
 dv_write_call(const DvWrite *write)
 {
 	return write->call;
-}
-
-int
-dv_write_rows(const DvWrite *write)
-{
-	return write->n;
 }
 
 /*
@@ -531,6 +541,7 @@ sift_told(DvWrite *write, const DvError *error)
 		write->set->fates[write->rows[i]] = DV_FATE_WRITTEN;
 		any = true;
 	}
+	write->set->told_apart = any;
 	return any;
 }
 
@@ -722,6 +733,9 @@ judge_batch(DvWrite *write, DvError *error, long *wait_ms)
 		return DV_OUTCOME_FATAL;
 	}
 	/* Answers come in order; operations without one were not executed (sheet 5.7). */
+	if (nparts < write->n)
+		dv_error_set(error, DV_ERROR_PROTOCOL, "a batch of %d operations has %d answers", write->n,
+					 nparts);
 	for (int i = 0; i < nparts; i++)
 		judge_part(write, write->rows[i], &parts[i], error, wait_ms);
 	return any_open(write) ? DV_OUTCOME_AGAIN : DV_OUTCOME_DONE;
@@ -782,6 +796,31 @@ check_success(DvWrite *write, DvError *error)
 	return false;
 }
 
+/* A single row's answer: the row, or, where nobody returns it, what there is to tell of it. */
+static void
+keep_answer(DvWrite *write)
+{
+	DvRowSet *set = write->set;
+	const char *properties[1];
+	DvField field = {0};
+	DvError error = {0};
+	MemoryContext old = MemoryContextSwitchTo(set->context);
+	DvPage *page;
+
+	set->told = dv_call_status(write->call);
+	set->answer = dv_call_take_body(write->call, &set->answer_len);
+	if (write->writer->returning == NULL)
+	{
+		properties[0] = dv_encode_primary_id(write->writer->encode);
+		page = dv_page_open(set->answer, set->answer_len, PG_UTF8, true, properties, 1);
+		set->found = palloc0(sizeof(char *));
+		if (dv_page_row(page, &field, &error) && field.kind == DV_FIELD_STRING)
+			set->found[0] = pnstrdup(field.text, field.len);
+		dv_page_close(page);
+	}
+	MemoryContextSwitchTo(old);
+}
+
 /* A good answer to anything but a $batch: all rows are written. */
 static DvOutcome
 accept_all(DvWrite *write, DvError *error)
@@ -792,14 +831,9 @@ accept_all(DvWrite *write, DvError *error)
 		return DV_OUTCOME_FATAL;
 	for (int i = 0; i < write->n; i++)
 		set->fates[write->rows[i]] = DV_FATE_WRITTEN;
-	if (write->shape == SHAPE_SINGLE && write->writer->returning &&
+	if (write->shape == SHAPE_SINGLE && wanted_back(write->writer) != NULL &&
 		dv_call_status(write->call) != 204)
-	{
-		MemoryContext old = MemoryContextSwitchTo(set->context);
-
-		set->answer = dv_call_take_body(write->call, &set->answer_len);
-		MemoryContextSwitchTo(old);
-	}
+		keep_answer(write);
 	return DV_OUTCOME_DONE;
 }
 
@@ -847,7 +881,7 @@ dv_write_read(const DvWriter *writer, DvRowSet *set, int row, size_t *len)
 {
 	static const char *const annotations[] = {"Prefer: odata.include-annotations=\"*\"", NULL};
 	MemoryContext old = MemoryContextSwitchTo(set->context);
-	DvCallSpec spec = base_spec(writer);
+	DvCallSpec spec = base_spec(writer, 0);
 	StringInfoData path;
 	DvCall *call;
 	const char *body;

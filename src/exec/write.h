@@ -21,6 +21,7 @@ typedef struct DvWriter
 	const char *returning; /* properties wanted back from single rows, comma
 								 * separated; NULL for none */
 	bool labels;           /* they include annotations */
+	bool tells;            /* a single upsert says whether it created */
 } DvWriter;
 
 typedef enum DvOutcome
@@ -34,14 +35,21 @@ typedef enum DvOutcome
 
 typedef struct DvWrite DvWrite;
 
+/* What to send. */
+typedef struct DvWriteAsk
+{
+	const int *rows; /* numbers in the set; kept by reference until finished */
+	int n;
+	bool by_row;   /* each row gets an answer of its own */
+	long delay_ms; /* not before so long */
+} DvWriteAsk;
+
 /*
- * Sends the listed rows (numbers in the set; kept by reference until
- * finished).  One row goes by a single-row request; several by the bulk
- * message, or by $batch where there is none for the purpose.
+ * One row goes by a single-row request; several by the bulk message, or by
+ * $batch where there is none for the purpose.
  */
-extern DvWrite *dv_write_start(const DvWriter *writer, DvRowSet *set, const int *rows, int n);
+extern DvWrite *dv_write_start(const DvWriter *writer, DvRowSet *set, const DvWriteAsk *ask);
 extern DvCall *dv_write_call(const DvWrite *write);
-extern int dv_write_rows(const DvWrite *write);
 
 /*
  * Once its call is done: sets the fates of its rows, the set's flags and, for

@@ -592,8 +592,10 @@ dv_call_start(DvService *service, const DvCallSpec *spec)
 	if (call->state == CALL_DONE)
 		return call;
 	wait_us = shared_wait_us(call);
-	if (wait_us > 0)
+	if (wait_us > (int64) spec->delay_ms * 1000)
 		sleep_for(call, Min(wait_us, patience_us(call)), true);
+	else if (spec->delay_ms > 0)
+		sleep_for(call, (int64) spec->delay_ms * 1000, false);
 	else
 		send_now(call);
 	return call;

@@ -250,12 +250,18 @@ detail_of(const DvError *error, const DvReportContext *context)
 	return out.len > 0 ? out.data : NULL;
 }
 
-void
-dv_report(const DvError *error, const DvReportContext *context)
+char *
+dv_report_words(const DvError *error)
+{
+	return error->message != NULL ? clean_words(error->message) : pstrdup("unknown failure");
+}
+
+static void
+report(int elevel, const DvError *error, const DvReportContext *context)
 {
 	static const DvReportContext nothing = {0};
 	const Rule *rule = rule_for(error);
-	const char *words = error->message != NULL ? clean_words(error->message) : "unknown failure";
+	const char *words = dv_report_words(error);
 	const char *hint;
 	const char *detail;
 
@@ -264,9 +270,22 @@ dv_report(const DvError *error, const DvReportContext *context)
 	hint = context->hint != NULL ? context->hint : hint_for(error, rule, context->written != NULL);
 	detail = detail_of(error, context);
 
-	ereport(ERROR,
+	ereport(elevel,
 			(errcode(context->sqlstate != 0 ? context->sqlstate : dv_report_sqlstate(error)),
 			 context->what != NULL ? errmsg("%s: %s", context->what, words) : errmsg("%s", words),
 			 detail != NULL ? errdetail("%s", detail) : 0, hint != NULL ? errhint("%s", hint) : 0,
 			 error->url != NULL ? errcontext("request to %s", error->url) : 0));
+}
+
+void
+dv_report(const DvError *error, const DvReportContext *context)
+{
+	report(ERROR, error, context);
+	pg_unreachable();
+}
+
+void
+dv_report_warning(const DvError *error, const DvReportContext *context)
+{
+	report(WARNING, error, context);
 }

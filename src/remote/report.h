@@ -25,6 +25,12 @@ typedef struct DvReportContext
  */
 extern void dv_report(const DvError *error, const DvReportContext *context) pg_attribute_noreturn();
 
+/* The same as a WARNING: for a failure that does not end the statement. */
+extern void dv_report_warning(const DvError *error, const DvReportContext *context);
+
+/* The words of an error in the server encoding, current context: for reject tables. */
+extern char *dv_report_words(const DvError *error);
+
 /*
  * Takes the words of an error away when they repeat (the beginning of) a secret
  * that was sent: error pages of front ends may show the request.

@@ -51,6 +51,7 @@ typedef struct DvCallSpec
 	size_t body_len;
 	const char *content_type; /* NULL: application/json */
 	DvRepeat repeat;
+	long delay_ms;              /* before it is sent */
 	size_t max_response;        /* 0: default */
 	bool tag;                   /* add the settings' bypass headers and tag: data writes */
 	const DvSettings *settings; /* for tag; may be NULL */
