@@ -16,10 +16,10 @@
  * one after the other.  Requests beyond the first, of 1,000 rows, by the number
  * of suspects that are asked one by one, counted by test_hunt.c:
  *
- *	 bad rows			none one by one		up to 64	all
- *	 1							11				6		 1
- *	 10 in one set			about 100			7		 1
- *	 10 in ten sets			   110				60		10
+ *	 bad rows			none		up to 64	all
+ *	 1					12			6			1
+ *	 10 in one set		about 100	7			1
+ *	 10 in ten sets		120			60			10
  *
  * The caller says what it can bear.  All of this assumes nothing about where
  * bad rows stand, but that sets of one statement are alike: after several in

@@ -17,7 +17,7 @@
 #define GROW_AFTER 4
 
 /* ... and before a time-out is forgotten. */
-#define FORGET_AFTER 32
+#define FORGET_AFTER 100
 
 /* A body below this is no body's fault. */
 #define LEAST_BYTES 1024
