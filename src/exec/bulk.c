@@ -38,6 +38,7 @@
 #include "exec/flight.h"
 #include "exec/ledger.h"
 #include "exec/probe.h"
+#include "remote/metadata.h"
 
 /* Sets open at a time for rows of one key; a key that comes more often waits for its turn. */
 #define OPEN_MAX 8
@@ -99,6 +100,8 @@ struct DvBulk
 	MemoryContext waiting_context;
 	int nwaiting;
 	WaitingRow *waiting;
+	bool key_known; /* to be, or not to be, enforced by the service */
+	bool key_enforced;
 	DvRowSet *single; /* of the last dv_bulk_one */
 	bool busy;        /* in one of the functions below, or thrown out of it */
 };
@@ -450,6 +453,7 @@ release_waiting(DvBulk *bulk)
 			continue;
 		}
 		dv_encode_settle(bulk->writer.encode, &waiting->row, ids[i]);
+		waiting->row.found = ids[i] != NULL;
 		ExecStoreMinimalTuple(waiting->tuple, bulk->spare, false);
 		place_row(bulk, bulk->spare, &waiting->row);
 		ExecClearTuple(bulk->spare);
@@ -480,6 +484,48 @@ let_wait(DvBulk *bulk, TupleTableSlot *slot, const DvRow *row)
 		release_waiting(bulk);
 }
 
+/*
+ * May rows be left to the service's own check of the key?  Only if it has that
+ * key: nothing else keeps a second row from being created.
+ */
+static bool
+is_key_enforced(DvBulk *bulk)
+{
+	const DvTable *table = bulk->writer.table;
+	const DvSchema *schema;
+
+	if (bulk->key_known)
+		return bulk->key_enforced;
+	schema = dv_metadata_table(bulk->writer.service, table->table_name);
+	for (int i = 0; schema != NULL && i < schema->nkeys; i++)
+	{
+		const DvAlternateKey *key = &schema->keys[i];
+		int same = 0;
+
+		for (int j = 0; j < table->ncolumns; j++)
+		{
+			for (int k = 0; k < key->ncolumns && table->columns[j].is_key; k++)
+				same += strcmp(key->columns[k], table->columns[j].logical) == 0;
+		}
+		if (key->active && same == key->ncolumns && same == table->nkeys)
+			bulk->key_enforced = true;
+	}
+	bulk->key_known = true;
+	return bulk->key_enforced;
+}
+
+/*
+ * A row that must not change one that exists is created with an id made here,
+ * and refused by the key: when an answer is lost, the id tells whether the row
+ * that exists is this one.
+ */
+static void
+take_own_id(DvBulk *bulk, DvRow *row)
+{
+	if (bulk->writer.plan->do_nothing && row->by_key && is_key_enforced(bulk))
+		dv_encode_settle(bulk->writer.encode, row, NULL);
+}
+
 static void
 identify(DvBulk *bulk, TupleTableSlot *slot, TupleTableSlot *planslot, DvRow *row)
 {
@@ -493,6 +539,7 @@ identify(DvBulk *bulk, TupleTableSlot *slot, TupleTableSlot *planslot, DvRow *ro
 				 errdetail("No row can be addressed by it (an empty text counts as null there)."),
 				 errhint("Give every row a value for the columns of the table's option \"key\", "
 						 "or drop the option to create rows.")));
+	take_own_id(bulk, row);
 }
 
 /* Who the row is; false when it cannot be known, and is refused. */
@@ -589,6 +636,7 @@ find_single(DvBulk *bulk, TupleTableSlot *slot, DvRow *row)
 		return true;
 	}
 	dv_encode_settle(bulk->writer.encode, row, ids[0]);
+	row->found = ids[0] != NULL;
 	return false;
 }
 

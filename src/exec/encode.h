@@ -31,6 +31,7 @@ typedef struct DvRow
 	int64 number;  /* in the statement, from 1 */
 	char *id;      /* primary id; NULL while only the key is known */
 	bool id_given; /* by the user, not made here */
+	bool found;    /* id is that of a row that was looked for, and there */
 	bool by_key;   /* the address is the alternate key, whose columns then
 					   * stay out of the body */
 	bool refused;  /* a key value that no address can hold (sheet 1.5): id

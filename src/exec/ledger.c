@@ -474,6 +474,14 @@ make_probe(const DvLedger *ledger)
 	return probe;
 }
 
+/* Nor does a row that was left alone have the id that was made for it. */
+static bool
+is_known_by_key(const DvRowSet *set, int row)
+{
+	return set->rows[row].by_key || (set->fates[row] == DV_FATE_SKIPPED &&
+									 set->rows[row].nkeys > 0 && !set->rows[row].id_given);
+}
+
 /* Looks for those rows of a set whose ids are not known yet, by their keys. */
 static void
 find_by_key(DvLedger *ledger, DvRowSet *set)
@@ -488,7 +496,7 @@ find_by_key(DvLedger *ledger, DvRowSet *set)
 
 	for (int i = 0; i < set->nrows; i++)
 	{
-		if (!set->rows[i].by_key || set->found[i] != NULL || set->fates[i] == DV_FATE_REFUSED)
+		if (!is_known_by_key(set, i) || set->found[i] != NULL || set->fates[i] == DV_FATE_REFUSED)
 			continue;
 		keys[n] = set->rows[i].keys;
 		places[n++] = i;
@@ -539,7 +547,7 @@ dv_ledger_foresee(DvLedger *ledger, DvRowSet *set)
 	find_by_key(ledger, set);
 	find_by_id(ledger, set);
 	for (int i = 0; i < set->nrows; i++)
-		set->existed[i] = set->existed[i] || set->found[i] != NULL;
+		set->existed[i] = set->existed[i] || set->found[i] != NULL || set->rows[i].found;
 }
 
 static const char *
@@ -570,8 +578,9 @@ id_of(const DvRowSet *set, int row)
 {
 	if (set->found != NULL && set->found[row] != NULL)
 		return set->found[row];
-	return set->fates[row] == DV_FATE_REFUSED && !set->rows[row].id_given ? NULL
-																		  : set->rows[row].id;
+	if (set->fates[row] == DV_FATE_WRITTEN || set->rows[row].id_given || set->rows[row].found)
+		return set->rows[row].id;
+	return NULL;
 }
 
 void

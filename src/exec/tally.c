@@ -8,7 +8,9 @@
  * that aborts tells it, once.  Rows whose answer nobody waited for, since an
  * error or a cancel came first, are told apart: they may be written or not.
  *
- * Callbacks at abort must not throw; they do nothing but a WARNING.
+ * Callbacks at abort must not throw; they do nothing but a WARNING.  A
+ * transaction that is to be prepared is refused: nobody would be told when it
+ * is rolled back.
  */
 #include "postgres.h"
 
@@ -77,6 +79,20 @@ forget_all(void)
 	dlist_init(&tallies);
 }
 
+/* Who rolls it back later would be told nothing. */
+static void
+refuse_prepare(const Tally *tally)
+{
+	if (tally->written + tally->pending == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot PREPARE a transaction that has written to foreign server \"%s\"",
+					tally->name),
+			 errdetail("What the service has written is final, and cannot wait for the second "
+					   "phase.")));
+}
+
 static void
 end_of_transaction(XactEvent event, void *arg)
 {
@@ -87,6 +103,9 @@ end_of_transaction(XactEvent event, void *arg)
 		case XACT_EVENT_ABORT:
 			dlist_foreach(iter, &tallies) tell(dlist_container(Tally, node, iter.cur));
 			forget_all();
+			break;
+		case XACT_EVENT_PRE_PREPARE:
+			dlist_foreach(iter, &tallies) refuse_prepare(dlist_container(Tally, node, iter.cur));
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PREPARE:

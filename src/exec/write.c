@@ -586,6 +586,9 @@ harmless_fate(const DvWrite *write, int row, const DvError *error)
 				return DV_FATE_SKIPPED;
 			break;
 		case DV_WRITE_UPSERT:
+			if (writer->plan->do_nothing && !set->rows[row].by_key &&
+				is_echo(writer, set, row, error))
+				return DV_FATE_WRITTEN;
 			if (writer->plan->do_nothing && (error->status == 412 || is_unique(error)))
 				return DV_FATE_SKIPPED;
 			break;
