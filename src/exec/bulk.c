@@ -330,7 +330,8 @@ is_about_data(int sqlstate)
 
 	return category == ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION) ||
 		   category == ERRCODE_TO_CATEGORY(ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION) ||
-		   sqlstate == ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE;
+		   sqlstate == ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE ||
+		   sqlstate == ERRCODE_CARDINALITY_VIOLATION;
 }
 
 /* In a PG_CATCH: the error, if it is a row's; else it goes on. */
@@ -413,13 +414,15 @@ drain(DvBulk *bulk)
  * Keys that no address can hold.
  */
 
+/* unclear: of each row, whether it cannot be told which row has its key. */
 static char **
-look_up(DvBulk *bulk, const WaitingRow *waiting, int n)
+look_up(DvBulk *bulk, const WaitingRow *waiting, int n, bool *unclear)
 {
 	DvProbe probe = {.service = bulk->writer.service,
 					 .table = bulk->writer.table,
 					 .primary_id = dv_encode_primary_id(bulk->writer.encode),
-					 .counters = &bulk->counters};
+					 .counters = &bulk->counters,
+					 .unclear = unclear};
 	const DvKeyPart **keys = palloc(sizeof(DvKeyPart *) * n);
 	int nkeys;
 	const DvColumn *const *columns = dv_encode_keys(bulk->writer.encode, &nkeys);
@@ -429,18 +432,43 @@ look_up(DvBulk *bulk, const WaitingRow *waiting, int n)
 	return dv_probe_keys(&probe, columns, nkeys, keys, n);
 }
 
+static void
+refuse_unclear(DvBulk *bulk, TupleTableSlot *slot, const DvRow *row)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ErrorData *volatile error = NULL;
+
+	PG_TRY();
+	{
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_CARDINALITY_VIOLATION),
+			 errmsg("key of a row for foreign table \"%s\" is not clear", bulk->writer.table->name),
+			 errdetail("More than one row has a key like it, or it is too long to be asked for."),
+			 errhint("Address the row by its primary id.")));
+	}
+	PG_CATCH();
+	{
+		error = take_error(context);
+	}
+	PG_END_TRY();
+	refuse(bulk, row, slot, error);
+}
+
 /* Rows that waited take their places, by the ids found or by new ones. */
 static void
 release_waiting(DvBulk *bulk)
 {
 	int n = bulk->nwaiting;
 	MemoryContext old;
+	bool *unclear;
 	char **ids;
 
 	if (n == 0)
 		return;
 	old = MemoryContextSwitchTo(bulk->waiting_context);
-	ids = look_up(bulk, bulk->waiting, n);
+	unclear = palloc0(sizeof(bool) * n);
+	ids = look_up(bulk, bulk->waiting, n, unclear);
 	bulk->nwaiting = 0;
 	for (int i = 0; i < n; i++)
 	{
@@ -452,10 +480,15 @@ release_waiting(DvBulk *bulk)
 			dv_ledger_skip(bulk->ledger, &waiting->row, ids[i]);
 			continue;
 		}
-		dv_encode_settle(bulk->writer.encode, &waiting->row, ids[i]);
-		waiting->row.found = ids[i] != NULL;
 		ExecStoreMinimalTuple(waiting->tuple, bulk->spare, false);
-		place_row(bulk, bulk->spare, &waiting->row);
+		if (unclear[i])
+			refuse_unclear(bulk, bulk->spare, &waiting->row);
+		else
+		{
+			dv_encode_settle(bulk->writer.encode, &waiting->row, ids[i]);
+			waiting->row.found = ids[i] != NULL;
+			place_row(bulk, bulk->spare, &waiting->row);
+		}
 		ExecClearTuple(bulk->spare);
 	}
 	MemoryContextSwitchTo(old);
@@ -622,14 +655,19 @@ dv_bulk_add(DvBulk *bulk, TupleTableSlot *slot, TupleTableSlot *planslot)
  * One row at a time.
  */
 
-/* A single refused key is looked up on the spot. True when the row is to be left alone. */
+/* A single refused key is looked up on the spot. True when the row is not to be sent. */
 static bool
 find_single(DvBulk *bulk, TupleTableSlot *slot, DvRow *row)
 {
 	WaitingRow alone = {.row = *row};
-	char **ids;
+	bool unclear = false;
+	char **ids = look_up(bulk, &alone, 1, &unclear);
 
-	ids = look_up(bulk, &alone, 1);
+	if (unclear)
+	{
+		refuse_unclear(bulk, slot, row);
+		return true;
+	}
 	if (ids[0] != NULL && bulk->writer.plan->do_nothing)
 	{
 		dv_ledger_skip(bulk->ledger, row, ids[0]);

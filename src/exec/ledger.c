@@ -503,10 +503,12 @@ find_by_key(DvLedger *ledger, DvRowSet *set)
 	}
 	if (n == 0)
 		return;
+	/* A result that cannot be told is no reason to fail. */
+	probe.unclear = palloc0(sizeof(bool) * n);
 	ids = dv_probe_keys(&probe, columns, nkeys, keys, n);
 	for (int i = 0; i < n; i++)
 	{
-		if (ids[i] != NULL)
+		if (ids[i] != NULL && !probe.unclear[i])
 			set->found[places[i]] = MemoryContextStrdup(set->context, ids[i]);
 	}
 }

@@ -207,16 +207,28 @@ equal_parts(const DvKeyPart *a, const DvKeyPart *b, int n)
 	return true;
 }
 
-/* Two rows of the service fold to one key, and neither is it exactly: nobody can tell which is meant. */
+/* Nobody can tell which row is meant. */
+static void
+give_up(const KeyState *state, int row, const char *message, const char *detail)
+{
+	if (state->probe->unclear != NULL)
+	{
+		state->probe->unclear[row] = true;
+		return;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_CARDINALITY_VIOLATION),
+			 errmsg("%s for foreign table \"%s\"", message, state->probe->table->name),
+			 errdetail_internal("%s", detail), errhint("Address the row by its primary id.")));
+}
+
+/* Two rows of the service fold to one key, and neither is it exactly. */
 static void
 ambiguous(const KeyState *state, int row)
 {
-	ereport(ERROR, (errcode(ERRCODE_CARDINALITY_VIOLATION),
-					errmsg("key of a row for foreign table \"%s\" is not clear",
-						   state->probe->table->name),
-					errdetail("More than one row has a key like %s='%s'.", state->columns[0]->name,
-							  state->rows[row][0].text),
-					errhint("Address the row by its primary id.")));
+	give_up(state, row, "key of a row is not clear",
+			psprintf("More than one row has a key like %s='%s'.", state->columns[0]->name,
+					 state->rows[row][0].text));
 }
 
 static void
@@ -243,6 +255,8 @@ take_key(void *arg, const DvField *fields)
 			ambiguous(state, i);
 		state->ids[i] = pnstrdup(fields[0].text, fields[0].len);
 		state->exact[i] = exact;
+		if (exact && state->probe->unclear != NULL)
+			state->probe->unclear[i] = false;
 	}
 }
 
@@ -340,8 +354,11 @@ dv_probe_keys(const DvProbe *probe, const DvColumn *const *columns, int nkeys,
 		while (!ask(&question, rows_filter(&state)))
 		{
 			if (state.n == 1)
-				ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-								errmsg("key value is too long to be looked up")));
+			{
+				give_up(&state, state.first, "key value is too long to be looked up",
+						"The service takes addresses of limited length.");
+				break;
+			}
 			state.n = (state.n + 1) / 2;
 		}
 	}

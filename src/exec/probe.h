@@ -14,6 +14,8 @@ typedef struct DvProbe
 	const DvTable *table;
 	const char *primary_id; /* logical name */
 	DvCounters *counters;
+	bool *unclear; /* dv_probe_keys: of each row, true when several rows have such a key and none
+					* has it exactly, or when it is too long to be asked for; NULL: that throws */
 } DvProbe;
 
 /* For each id: is there such a row? palloc'd. Few requests; throws when they fail. */

@@ -5,8 +5,8 @@
  * A table's shape is a list of columns, which gives the check, the INSERT and
  * the CREATE TABLE that users are told.  Lines gather and are written a few
  * hundred at a time, by one INSERT from arrays, so that memory stays bounded and
- * a line costs little.  It is the statement's user who writes, with his rights, and
- * it is done in his transaction.
+ * a line costs little.  It is the statement's user who writes, with his rights,
+ * whoever's function makes the lines be written, and it is done in his transaction.
  *
  * The table is looked at and locked before the statement writes anything
  * abroad: whatever is wrong with it must not come to light when rows are final
@@ -97,8 +97,10 @@ struct DvRowLog
 {
 	const Shape *shape;
 	const char *name;
-	char *insert;          /* the statement */
-	const char *target;    /* the foreign table, qualified */
+	char *insert;       /* the statement */
+	const char *target; /* the foreign table, qualified */
+	Oid userid;         /* the statement's */
+	int sec_context;
 	MemoryContext context; /* of the lines kept */
 	size_t bytes;
 	int nlines;
@@ -234,6 +236,7 @@ dv_rowlog_open(DvRowLogKind kind, const char *name, Oid relid)
 	check_table(shape, table, log->name);
 	log->insert = insert_statement(shape, log->name);
 	log->target = qualified(relid);
+	GetUserIdAndSecContext(&log->userid, &log->sec_context);
 	for (int i = 0; i < shape->ncolumns; i++)
 	{
 		log->values[i] = palloc(sizeof(Datum) * LINES_MAX);
@@ -313,30 +316,41 @@ array_of(const DvRowLog *log, int i)
 		construct_md_array(log->values[i], log->nulls[i], 1, &n, &lower, type, len, byval, align));
 }
 
+static void
+run_insert(const DvRowLog *log, const Oid *types, const Datum *arrays)
+{
+	Oid userid;
+	int sec_context;
+
+	GetUserIdAndSecContext(&userid, &sec_context);
+	SetUserIdAndSecContext(log->userid, log->sec_context);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute_with_args(log->insert, log->shape->ncolumns, unconstify(Oid *, types),
+							  unconstify(Datum *, arrays), NULL, false, 0) != SPI_OK_INSERT)
+		elog(ERROR, "could not insert into table \"%s\"", log->name);
+	SPI_finish();
+	SetUserIdAndSecContext(userid, sec_context);
+}
+
 void
 dv_rowlog_flush(DvRowLog *log)
 {
 	Datum arrays[COLUMNS_MAX];
 	Oid types[COLUMNS_MAX];
-	int ncolumns = log->shape->ncolumns;
 	MemoryContext old;
 
 	if (log->nlines == 0)
 		return;
 	old = MemoryContextSwitchTo(log->context);
-	for (int i = 0; i < ncolumns; i++)
+	for (int i = 0; i < log->shape->ncolumns; i++)
 	{
 		types[i] = get_array_type(element_type(&log->shape->columns[i]));
 		arrays[i] = array_of(log, i);
 	}
 	log->nlines = 0;
 	log->bytes = 0;
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	if (SPI_execute_with_args(log->insert, ncolumns, types, arrays, NULL, false, 0) !=
-		SPI_OK_INSERT)
-		elog(ERROR, "could not insert into table \"%s\"", log->name);
-	SPI_finish();
+	run_insert(log, types, arrays);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(log->context);
 }

@@ -39,7 +39,7 @@ extern DvRowLog *dv_rowlog_open(DvRowLogKind kind, const char *name, Oid relid);
 /* Copies; writes when there are some hundred. */
 extern void dv_rowlog_add(DvRowLog *log, const DvRowNote *note);
 
-/* Writes what is kept, as the current user. */
+/* Writes what is kept, as the user who opened it. */
 extern void dv_rowlog_flush(DvRowLog *log);
 
 /* "public.rejects": as it was given. */
