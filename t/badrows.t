@@ -102,6 +102,17 @@ cmp_ok($t->requests(qr/\$batch/), '>=', 3, '... in batches');
 $t->is_query('SELECT count(*), count(DISTINCT key) FROM rejects', '1666|1666', '... each is kept once');
 options('geo_subdivision', 'DROP concurrency');
 
+options('geo_subdivision', "ADD batch_size '100', ADD concurrency '3'");
+$t->control('latency', { ms => 30 });
+emptied('geo_subdivision');
+told(rows(2000, 'n = 7'), 'a bad row in the first of twenty requests');
+$t->control('latency', { ms => 0 });
+my @sizes = map { $_->{operations} } grep { "$_->{method} $_->{url}" =~ $writes } $t->log;
+my ($searching) = grep { $sizes[$_] < 64 } 0 .. $#sizes;
+cmp_ok(scalar(grep { $_ == 100 } @sizes[ $searching .. $#sizes ]), '>=', 10, '... does not keep the others waiting') or diag("@sizes");
+is(held('geo_subdivision'), 1999, '... and all others are in');
+options('geo_subdivision', 'DROP batch_size, DROP concurrency');
+
 # --- without a table
 
 options('geo_subdivision', 'DROP reject_table');

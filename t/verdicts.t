@@ -39,6 +39,7 @@ $t->faults({ match => { path => 'batch' }, times => 1, behaviour => 'close_after
 my $plan = plan_of(sprintf $careful, 10);
 is($plan->{'Remote Rows'}, 7, 'ON CONFLICT DO NOTHING whose answer is lost: its own rows count as written');
 is(held('geo_subdivision'), 10, '... and are there');
+is($t->requests(qr{^GET \S+/geo_subdivisions\?}), 1, '... which is asked once for all of them');
 $t->reset_log;
 $t->faults({ match => { method => 'PATCH' }, times => 1, behaviour => 'close_after' });
 $t->is_query("INSERT INTO crm.geo_subdivision (geo_code, geo_name) VALUES ('D11', 'x') ON CONFLICT DO NOTHING RETURNING geo_code", 'D11', '... also a single one');
@@ -59,6 +60,19 @@ $t->faults({ match => { path => 'batch' }, times => 1, status => 200, headers =>
 $plan = plan_of($notes);
 is(held('geo_note'), 10, 'a batch with too few answers: what has none is sent again');
 is($plan->{'Remote Rows'}, 10, '... and counted once');
+$t->query(<<'SQL');
+CREATE FUNCTION vanish(n integer) RETURNS text LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    IF n = 10 THEN
+        DELETE FROM crm.geo_note WHERE geo_number < 'N5';
+    END IF;
+    RETURN 'gone';
+END $$;
+SQL
+$t->reset_log;
+$t->psql_ok("UPDATE crm.geo_note SET geo_text = vanish(substr(geo_number, 2)::int) WHERE geo_number LIKE 'N%'", 'UPDATE of rows that vanish meanwhile');
+$t->is_query("SELECT count(*), count(*) FILTER (WHERE geo_text = 'gone') FROM crm.geo_note", '5|5', '... updates the others');
+cmp_ok($t->requests(qr{^GET \S+/geo_notes\?}), '<=', 4, '... after one question for all that are gone');
 $t->reset_log;
 $t->faults({ match => { path => 'batch' }, times => -1, status => 200, headers => { 'Content-Type' => 'multipart/mixed; boundary=b' }, body => "--b--\r\n" });
 $t->fails_like($notes, qr/ERROR:  08P01: .*a batch of 10 operations has 0 answers/, '... none at all is an error that says so');

@@ -64,6 +64,7 @@ struct DvWrite
 	Shape shape;
 	MemoryContext context; /* texts of the request; child of the set's */
 	DvCall *call;
+	bool *there; /* by number in the set: is the row's id there?  NULL: not asked yet */
 };
 
 /*
@@ -461,18 +462,43 @@ is_elastic(const DvWriter *writer)
 	return writer->table->table_type == DV_TABLE_ELASTIC;
 }
 
+/* Which of the ids of the write's open rows are there?  One question for all of them. */
+static bool *
+find_there(const DvWrite *write)
+{
+	const DvRowSet *set = write->set;
+	DvProbe probe = make_probe(write->writer);
+	const char **ids = palloc(sizeof(char *) * write->n);
+	int *rows = palloc(sizeof(int) * write->n);
+	bool *there = palloc0(sizeof(bool) * set->nrows);
+	bool *found;
+	int n = 0;
+
+	for (int i = 0; i < write->n; i++)
+	{
+		int row = write->rows[i];
+
+		if (set->fates[row] != DV_FATE_OPEN || set->rows[row].id == NULL)
+			continue;
+		ids[n] = set->rows[row].id;
+		rows[n++] = row;
+	}
+	found = dv_probe_ids(&probe, ids, n);
+	for (int i = 0; i < n; i++)
+		there[rows[i]] = found[i];
+	return there;
+}
+
 /*
  * "Does not exist" may mean the row or something it points to, with one code
  * for both, and messages are not to be read (sheet 3.5, 7.4): so ask.
  */
 static bool
-row_exists(const DvWriter *writer, const DvRow *row)
+is_there(DvWrite *write, int row)
 {
-	DvProbe probe = make_probe(writer);
-	const char *ids[1];
-
-	ids[0] = row->id;
-	return dv_probe_ids(&probe, ids, 1)[0];
+	if (write->there == NULL)
+		write->there = find_there(write);
+	return write->there[row];
 }
 
 /*
@@ -481,24 +507,15 @@ row_exists(const DvWriter *writer, const DvRow *row)
  * key first, which is then the row's own or another row's.
  */
 static bool
-is_echo(const DvWriter *writer, const DvRowSet *set, int row, const DvError *error)
+is_echo(DvWrite *write, int row, const DvError *error)
 {
+	const DvRowSet *set = write->set;
+
 	/* An elastic table's refusal says nothing of an earlier attempt of the same call. */
-	if ((!set->doubtful && !is_elastic(writer)) || !is_unique(error) || set->rows[row].id_given)
+	if ((!set->doubtful && !is_elastic(write->writer)) || !is_unique(error) ||
+		set->rows[row].id_given)
 		return false;
-	return error->code == CODE_DUPLICATE || row_exists(writer, &set->rows[row]);
-}
-
-/* Of each row of a write: is its id there? */
-static bool *
-ids_there(DvWrite *write)
-{
-	DvProbe probe = make_probe(write->writer);
-	const char **ids = palloc(sizeof(char *) * write->n);
-
-	for (int i = 0; i < write->n; i++)
-		ids[i] = write->set->rows[write->rows[i]].id;
-	return dv_probe_ids(&probe, ids, write->n);
+	return error->code == CODE_DUPLICATE || is_there(write, row);
 }
 
 /*
@@ -509,14 +526,13 @@ static bool
 sift_created(DvWrite *write)
 {
 	DvRowSet *set = write->set;
-	bool *there = ids_there(write);
 	bool any = false;
 
 	for (int i = 0; i < write->n; i++)
 	{
 		/* An id of the user's may have been there before. */
-		if (!there[i] || set->fates[write->rows[i]] != DV_FATE_OPEN ||
-			set->rows[write->rows[i]].id_given)
+		if (set->fates[write->rows[i]] != DV_FATE_OPEN || set->rows[write->rows[i]].id_given ||
+			!is_there(write, write->rows[i]))
 			continue;
 		set->fates[write->rows[i]] = DV_FATE_WRITTEN;
 		any = true;
@@ -553,12 +569,11 @@ static bool
 sift_gone(DvWrite *write)
 {
 	DvRowSet *set = write->set;
-	bool *there = ids_there(write);
 	bool any = false;
 
 	for (int i = 0; i < write->n; i++)
 	{
-		if (there[i])
+		if (set->fates[write->rows[i]] != DV_FATE_OPEN || is_there(write, write->rows[i]))
 			continue;
 		set->fates[write->rows[i]] = DV_FATE_SKIPPED;
 		any = true;
@@ -572,7 +587,7 @@ sift_gone(DvWrite *write)
 
 /* Answers that look like errors and are none. */
 static DvFate
-harmless_fate(const DvWrite *write, int row, const DvError *error)
+harmless_fate(DvWrite *write, int row, const DvError *error)
 {
 	const DvWriter *writer = write->writer;
 	const DvRowSet *set = write->set;
@@ -580,20 +595,19 @@ harmless_fate(const DvWrite *write, int row, const DvError *error)
 	switch (writer->plan->mode)
 	{
 		case DV_WRITE_CREATE:
-			if (is_echo(writer, set, row, error))
+			if (is_echo(write, row, error))
 				return DV_FATE_WRITTEN;
 			if (is_unique(error) && writer->plan->do_nothing)
 				return DV_FATE_SKIPPED;
 			break;
 		case DV_WRITE_UPSERT:
-			if (writer->plan->do_nothing && !set->rows[row].by_key &&
-				is_echo(writer, set, row, error))
+			if (writer->plan->do_nothing && !set->rows[row].by_key && is_echo(write, row, error))
 				return DV_FATE_WRITTEN;
 			if (writer->plan->do_nothing && (error->status == 412 || is_unique(error)))
 				return DV_FATE_SKIPPED;
 			break;
 		case DV_WRITE_UPDATE:
-			if (is_missing(error) && !row_exists(writer, &set->rows[row]))
+			if (is_missing(error) && !is_there(write, row))
 				return DV_FATE_SKIPPED;
 			break;
 		case DV_WRITE_DELETE:
