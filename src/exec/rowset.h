@@ -36,7 +36,10 @@ typedef struct DvRowSet
 	char *turns;          /* elastic upserts: how often each row turned (write.c); NULL: none yet */
 	bool turned;          /* some did in the last request: it was progress */
 	bool told_apart;      /* the last request's open rows are those that it was refused for */
-	const char *answer;   /* the row as the service has it now, if it said */
+	const int *sent;      /* rows of the last request; valid until it is judged */
+	int nsent;
+	bool *there;        /* of them, by number in the set: are they there?  NULL: not asked */
+	const char *answer; /* the row as the service has it now, if it said */
 	size_t answer_len;
 } DvRowSet;
 

@@ -64,7 +64,6 @@ struct DvWrite
 	Shape shape;
 	MemoryContext context; /* texts of the request; child of the set's */
 	DvCall *call;
-	bool *there; /* by number in the set: is the row's id there?  NULL: not asked yet */
 };
 
 /*
@@ -346,6 +345,9 @@ dv_write_start(const DvWriter *writer, DvRowSet *set, const DvWriteAsk *ask)
 	write->set = set;
 	write->rows = ask->rows;
 	write->n = ask->n;
+	set->sent = ask->rows;
+	set->nsent = ask->n;
+	set->there = NULL;
 	write->delay_ms = ask->delay_ms;
 	write->context = context;
 	write->shape = choose_shape(writer, ask);
@@ -462,31 +464,62 @@ is_elastic(const DvWriter *writer)
 	return writer->table->table_type == DV_TABLE_ELASTIC;
 }
 
-/* Which of the ids of the write's open rows are there?  One question for all of them. */
-static bool *
-find_there(const DvWrite *write)
+/* Of the rows listed, those with keys that are there are marked. */
+static void
+find_keys(const DvWriter *writer, DvRowSet *set, const int *rows, int n)
 {
-	const DvRowSet *set = write->set;
-	DvProbe probe = make_probe(write->writer);
-	const char **ids = palloc(sizeof(char *) * write->n);
-	int *rows = palloc(sizeof(int) * write->n);
-	bool *there = palloc0(sizeof(bool) * set->nrows);
+	DvProbe probe = make_probe(writer);
+	const DvKeyPart **keys = palloc(sizeof(DvKeyPart *) * n);
+	int nkeys;
+	const DvColumn *const *columns = dv_encode_keys(writer->encode, &nkeys);
+	char **ids;
+
+	for (int i = 0; i < n; i++)
+		keys[i] = set->rows[rows[i]].keys;
+	ids = dv_probe_keys(&probe, columns, nkeys, keys, n);
+	for (int i = 0; i < n; i++)
+		set->there[rows[i]] = ids[i] != NULL;
+}
+
+static void
+find_ids(const DvWriter *writer, DvRowSet *set, const int *rows, int n)
+{
+	DvProbe probe = make_probe(writer);
+	const char **ids = palloc(sizeof(char *) * n);
 	bool *found;
-	int n = 0;
 
-	for (int i = 0; i < write->n; i++)
-	{
-		int row = write->rows[i];
-
-		if (set->fates[row] != DV_FATE_OPEN || set->rows[row].id == NULL)
-			continue;
-		ids[n] = set->rows[row].id;
-		rows[n++] = row;
-	}
+	for (int i = 0; i < n; i++)
+		ids[i] = set->rows[rows[i]].id;
 	found = dv_probe_ids(&probe, ids, n);
 	for (int i = 0; i < n; i++)
-		there[rows[i]] = found[i];
-	return there;
+		set->there[rows[i]] = found[i];
+}
+
+/* Which of the open rows of the last request are there?  One question for all of them. */
+static void
+find_there(const DvWriter *writer, DvRowSet *set)
+{
+	int *by_id = palloc(sizeof(int) * set->nsent);
+	int *by_key = palloc(sizeof(int) * set->nsent);
+	int nids = 0;
+	int nkeys = 0;
+
+	set->there = MemoryContextAllocZero(set->context, sizeof(bool) * set->nrows);
+	for (int i = 0; i < set->nsent; i++)
+	{
+		int row = set->sent[i];
+
+		if (set->fates[row] != DV_FATE_OPEN)
+			continue;
+		if (set->rows[row].by_key)
+			by_key[nkeys++] = row;
+		else
+			by_id[nids++] = row;
+	}
+	if (nids > 0)
+		find_ids(writer, set, by_id, nids);
+	if (nkeys > 0)
+		find_keys(writer, set, by_key, nkeys);
 }
 
 /*
@@ -494,11 +527,11 @@ find_there(const DvWrite *write)
  * for both, and messages are not to be read (sheet 3.5, 7.4): so ask.
  */
 static bool
-is_there(DvWrite *write, int row)
+is_there(const DvWriter *writer, DvRowSet *set, int row)
 {
-	if (write->there == NULL)
-		write->there = find_there(write);
-	return write->there[row];
+	if (set->there == NULL)
+		find_there(writer, set);
+	return set->there[row];
 }
 
 /*
@@ -507,15 +540,12 @@ is_there(DvWrite *write, int row)
  * key first, which is then the row's own or another row's.
  */
 static bool
-is_echo(DvWrite *write, int row, const DvError *error)
+is_echo(const DvWriter *writer, DvRowSet *set, int row, const DvError *error)
 {
-	const DvRowSet *set = write->set;
-
 	/* An elastic table's refusal says nothing of an earlier attempt of the same call. */
-	if ((!set->doubtful && !is_elastic(write->writer)) || !is_unique(error) ||
-		set->rows[row].id_given)
+	if ((!set->doubtful && !is_elastic(writer)) || !is_unique(error) || set->rows[row].id_given)
 		return false;
-	return error->code == CODE_DUPLICATE || is_there(write, row);
+	return error->code == CODE_DUPLICATE || is_there(writer, set, row);
 }
 
 /*
@@ -532,7 +562,7 @@ sift_created(DvWrite *write)
 	{
 		/* An id of the user's may have been there before. */
 		if (set->fates[write->rows[i]] != DV_FATE_OPEN || set->rows[write->rows[i]].id_given ||
-			!is_there(write, write->rows[i]))
+			!is_there(write->writer, set, write->rows[i]))
 			continue;
 		set->fates[write->rows[i]] = DV_FATE_WRITTEN;
 		any = true;
@@ -573,7 +603,8 @@ sift_gone(DvWrite *write)
 
 	for (int i = 0; i < write->n; i++)
 	{
-		if (set->fates[write->rows[i]] != DV_FATE_OPEN || is_there(write, write->rows[i]))
+		if (set->fates[write->rows[i]] != DV_FATE_OPEN ||
+			is_there(write->writer, set, write->rows[i]))
 			continue;
 		set->fates[write->rows[i]] = DV_FATE_SKIPPED;
 		any = true;
@@ -587,27 +618,25 @@ sift_gone(DvWrite *write)
 
 /* Answers that look like errors and are none. */
 static DvFate
-harmless_fate(DvWrite *write, int row, const DvError *error)
+harmless_fate(const DvWriter *writer, DvRowSet *set, int row, const DvError *error)
 {
-	const DvWriter *writer = write->writer;
-	const DvRowSet *set = write->set;
-
 	switch (writer->plan->mode)
 	{
 		case DV_WRITE_CREATE:
-			if (is_echo(write, row, error))
+			if (is_echo(writer, set, row, error))
 				return DV_FATE_WRITTEN;
 			if (is_unique(error) && writer->plan->do_nothing)
 				return DV_FATE_SKIPPED;
 			break;
 		case DV_WRITE_UPSERT:
-			if (writer->plan->do_nothing && !set->rows[row].by_key && is_echo(write, row, error))
+			if (writer->plan->do_nothing && !set->rows[row].by_key &&
+				is_echo(writer, set, row, error))
 				return DV_FATE_WRITTEN;
 			if (writer->plan->do_nothing && (error->status == 412 || is_unique(error)))
 				return DV_FATE_SKIPPED;
 			break;
 		case DV_WRITE_UPDATE:
-			if (is_missing(error) && !is_there(write, row))
+			if (is_missing(error) && !is_there(writer, set, row))
 				return DV_FATE_SKIPPED;
 			break;
 		case DV_WRITE_DELETE:
@@ -627,7 +656,7 @@ judge_row(DvWrite *write, int row, const DvError *error, long *wait_ms)
 
 	if (take_turn(write, row, error))
 		return;
-	fate = harmless_fate(write, row, error);
+	fate = harmless_fate(write->writer, write->set, row, error);
 	write->set->fates[row] = fate;
 	if (fate != DV_FATE_OPEN)
 		return;
@@ -654,7 +683,7 @@ judge_single(DvWrite *write, const DvError *error)
 		return DV_OUTCOME_FATAL;
 	if (take_turn(write, row, error))
 		return DV_OUTCOME_AGAIN;
-	set->fates[row] = harmless_fate(write, row, error);
+	set->fates[row] = harmless_fate(write->writer, write->set, row, error);
 	if (set->fates[row] == DV_FATE_OPEN)
 		dv_rowset_refuse(set, row, error);
 	return DV_OUTCOME_DONE;
