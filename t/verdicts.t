@@ -76,7 +76,19 @@ cmp_ok($t->requests(qr{^GET \S+/geo_notes\?}), '<=', 4, '... after one question 
 $t->reset_log;
 $t->faults({ match => { path => 'batch' }, times => -1, status => 200, headers => { 'Content-Type' => 'multipart/mixed; boundary=b' }, body => "--b--\r\n" });
 $t->fails_like($notes, qr/ERROR:  08P01: .*a batch of 10 operations has 0 answers/, '... none at all is an error that says so');
+my $raced = qq({"error":{"code":"0x80040237","message":"A record with matching key values already exists."}});
+my $race = "--b\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 412 Precondition Failed\r\nContent-Type: application/json\r\n\r\n$raced\r\n";
+for ([ 1, 'races of two rows that are lost in a batch' ], [ -1, '... again and again' ])
+{
+    my ($times, $name) = @$_;
+    $t->reset_log;
+    $t->faults({ match => { path => 'batch' }, times => $times, status => 200, headers => { 'Content-Type' => 'multipart/mixed; boundary=b' },
+            body => "$race$race--b--\r\n" });
+    my $two = "INSERT INTO crm.geo_note (geo_number, geo_name) VALUES ('Q1', 'x'), ('Q2', 'x')";
+    $times > 0 ? $t->psql_ok($two, $name) : $t->fails_like($two, qr/ERROR:  23505: /, $name);
+}
 $t->reset_log;
+$t->is_query("SELECT count(*) FROM crm.geo_note WHERE geo_number IN ('Q1', 'Q2')", 2, '... and those that had a second chance are there');
 $t->query('DELETE FROM crm.geo_note');
 
 # --- PREPARE TRANSACTION

@@ -64,6 +64,7 @@ struct DvWrite
 	Shape shape;
 	MemoryContext context; /* texts of the request; child of the set's */
 	DvCall *call;
+	bool second_chance; /* rows that lost a race may have one */
 };
 
 /*
@@ -419,12 +420,16 @@ is_too_slow(const DvError *error)
 
 /* Of two upserts of a new key at a time one is refused, although it would now update (sheet 4.3). */
 static bool
+is_lost_race(const DvWriter *writer, const DvError *error)
+{
+	return writer->plan->mode == DV_WRITE_UPSERT && !writer->plan->do_nothing && is_unique(error) &&
+		   error->code == CODE_DUPLICATE;
+}
+
+static bool
 may_have_raced(DvWrite *write, const DvError *error)
 {
-	const DvModifyPlan *plan = write->writer->plan;
-
-	if (plan->mode != DV_WRITE_UPSERT || plan->do_nothing || !is_unique(error) ||
-		error->code != CODE_DUPLICATE || write->set->raced)
+	if (!is_lost_race(write->writer, error) || write->set->raced)
 		return false;
 	write->set->raced = true;
 	return true;
@@ -656,6 +661,12 @@ judge_row(DvWrite *write, int row, const DvError *error, long *wait_ms)
 
 	if (take_turn(write, row, error))
 		return;
+	/* The rows of one answer share the second chance. */
+	if (is_lost_race(write->writer, error) && write->second_chance)
+	{
+		write->set->raced = true;
+		return;
+	}
 	fate = harmless_fate(write->writer, write->set, row, error);
 	write->set->fates[row] = fate;
 	if (fate != DV_FATE_OPEN)
@@ -778,6 +789,7 @@ judge_batch(DvWrite *write, DvError *error, long *wait_ms)
 					 nparts);
 		return DV_OUTCOME_FATAL;
 	}
+	write->second_chance = !write->set->raced;
 	/* Answers come in order; operations without one were not executed (sheet 5.7). */
 	if (nparts < write->n)
 		dv_error_set(error, DV_ERROR_PROTOCOL, "a batch of %d operations has %d answers", write->n,
