@@ -17,9 +17,7 @@
  * are looked up together, and go by id.
  *
  * A row that cannot be sent (a null key, a value that JSON or the service has
- * no place for) is refused like one that the service refuses (ledger).  What
- * encode throws is caught for that: nothing is open there that an error would
- * leave behind, and only errors about data are kept from going on.
+ * no place for) is refused like one that the service refuses (ledger).
  *
  * Rows are final as they are written.  What is confirmed is counted in tally,
  * which tells it when the transaction rolls back.  An error that jumps out of
@@ -38,6 +36,7 @@
 #include "exec/flight.h"
 #include "exec/ledger.h"
 #include "exec/probe.h"
+#include "exec/rowfault.h"
 #include "remote/metadata.h"
 
 /* Sets open at a time for rows of one key; a key that comes more often waits for its turn. */
@@ -322,55 +321,38 @@ refuse(DvBulk *bulk, const DvRow *row, TupleTableSlot *slot, ErrorData *error)
 							bulk->writer.plan->mode == DV_WRITE_DELETE ? NULL : slot, error);
 }
 
-/* Was that about a value, and not about the statement, the session or the service? */
-static bool
-is_about_data(int sqlstate)
+/* A row and where it is to go. */
+typedef struct Handling
 {
-	int category = ERRCODE_TO_CATEGORY(sqlstate);
+	DvBulk *bulk;
+	DvRowSet *set;
+	TupleTableSlot *slot;
+	TupleTableSlot *planslot;
+	DvRow *row;
+} Handling;
 
-	return category == ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION) ||
-		   category == ERRCODE_TO_CATEGORY(ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION) ||
-		   sqlstate == ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE ||
-		   sqlstate == ERRCODE_CARDINALITY_VIOLATION;
-}
-
-/* In a PG_CATCH: the error, if it is a row's; else it goes on. */
-static ErrorData *
-take_error(MemoryContext context)
+static void
+encode_row(void *arg)
 {
-	ErrorData *error;
+	Handling *handling = arg;
 
-	MemoryContextSwitchTo(context);
-	error = CopyErrorData();
-	if (!is_about_data(error->sqlerrcode))
-		PG_RE_THROW();
-	FlushErrorState();
-	return error;
+	dv_rowset_add(handling->set, handling->bulk->writer.encode, handling->slot, handling->row);
 }
 
 /* Adds a row to a set; false when it cannot be sent. */
 static bool
-add_row(DvBulk *bulk, DvRowSet *set, TupleTableSlot *slot, const DvRow *row)
+add_row(DvBulk *bulk, DvRowSet *set, TupleTableSlot *slot, DvRow *row)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ErrorData *volatile error = NULL;
+	Handling handling = {.bulk = bulk, .set = set, .slot = slot, .row = row};
+	ErrorData *error = dv_rowfault_catch(encode_row, &handling);
 
-	PG_TRY();
-	{
-		dv_rowset_add(set, bulk->writer.encode, slot, row);
-	}
-	PG_CATCH();
-	{
-		error = take_error(context);
-	}
-	PG_END_TRY();
 	if (error != NULL)
 		refuse(bulk, row, slot, error);
 	return error == NULL;
 }
 
 static void
-place_row(DvBulk *bulk, TupleTableSlot *slot, const DvRow *row)
+place_row(DvBulk *bulk, TupleTableSlot *slot, DvRow *row)
 {
 	DvFlight *flight = choose_flight(bulk, row->fold);
 	DvRowSet *set = flight->set;
@@ -433,26 +415,24 @@ look_up(DvBulk *bulk, const WaitingRow *waiting, int n, bool *unclear)
 }
 
 static void
-refuse_unclear(DvBulk *bulk, TupleTableSlot *slot, const DvRow *row)
+complain_unclear(void *arg)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ErrorData *volatile error = NULL;
+	const Handling *handling = arg;
 
-	PG_TRY();
-	{
-		ereport(
-			ERROR,
+	ereport(ERROR,
 			(errcode(ERRCODE_CARDINALITY_VIOLATION),
-			 errmsg("key of a row for foreign table \"%s\" is not clear", bulk->writer.table->name),
+			 errmsg("key of a row for foreign table \"%s\" is not clear",
+					handling->bulk->writer.table->name),
 			 errdetail("More than one row has a key like it, or it is too long to be asked for."),
 			 errhint("Address the row by its primary id.")));
-	}
-	PG_CATCH();
-	{
-		error = take_error(context);
-	}
-	PG_END_TRY();
-	refuse(bulk, row, slot, error);
+}
+
+static void
+refuse_unclear(DvBulk *bulk, TupleTableSlot *slot, const DvRow *row)
+{
+	Handling handling = {.bulk = bulk};
+
+	refuse(bulk, row, slot, dv_rowfault_catch(complain_unclear, &handling));
 }
 
 /* Rows that waited take their places, by the ids found or by new ones. */
@@ -560,9 +540,12 @@ take_own_id(DvBulk *bulk, DvRow *row)
 }
 
 static void
-identify(DvBulk *bulk, TupleTableSlot *slot, TupleTableSlot *planslot, DvRow *row)
+identify(void *arg)
 {
-	const DvColumn *missing = dv_encode_identify(bulk->writer.encode, slot, planslot, row);
+	Handling *handling = arg;
+	DvBulk *bulk = handling->bulk;
+	const DvColumn *missing =
+		dv_encode_identify(bulk->writer.encode, handling->slot, handling->planslot, handling->row);
 
 	if (missing != NULL)
 		ereport(ERROR,
@@ -572,25 +555,16 @@ identify(DvBulk *bulk, TupleTableSlot *slot, TupleTableSlot *planslot, DvRow *ro
 				 errdetail("No row can be addressed by it (an empty text counts as null there)."),
 				 errhint("Give every row a value for the columns of the table's option \"key\", "
 						 "or drop the option to create rows.")));
-	take_own_id(bulk, row);
+	take_own_id(bulk, handling->row);
 }
 
 /* Who the row is; false when it cannot be known, and is refused. */
 static bool
 try_identify(DvBulk *bulk, TupleTableSlot *slot, TupleTableSlot *planslot, DvRow *row)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ErrorData *volatile error = NULL;
+	Handling handling = {.bulk = bulk, .slot = slot, .planslot = planslot, .row = row};
+	ErrorData *error = dv_rowfault_catch(identify, &handling);
 
-	PG_TRY();
-	{
-		identify(bulk, slot, planslot, row);
-	}
-	PG_CATCH();
-	{
-		error = take_error(context);
-	}
-	PG_END_TRY();
 	if (error == NULL)
 		return true;
 	/* Its key is not known whole. */
@@ -680,7 +654,7 @@ find_single(DvBulk *bulk, TupleTableSlot *slot, DvRow *row)
 
 /* Sends a row by itself and waits for it. */
 static DvRowSet *
-send_single(DvBulk *bulk, TupleTableSlot *slot, const DvRow *row)
+send_single(DvBulk *bulk, TupleTableSlot *slot, DvRow *row)
 {
 	DvFlight *flight = new_flight(bulk);
 	DvRowSet *set = flight->set;
@@ -697,7 +671,7 @@ send_single(DvBulk *bulk, TupleTableSlot *slot, const DvRow *row)
 }
 
 static void
-write_single(DvBulk *bulk, TupleTableSlot *slot, const DvRow *row, DvBulkRow *result)
+write_single(DvBulk *bulk, TupleTableSlot *slot, DvRow *row, DvBulkRow *result)
 {
 	DvRowSet *set = send_single(bulk, slot, row);
 
