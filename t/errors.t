@@ -372,6 +372,10 @@ bad_option('server', "ADD connect_timeout '0'", invalid('connect_timeout', 'The 
 bad_option('server', "ADD fdw_tuple_cost 'x'", invalid('fdw_tuple_cost', 'The value must be a number from 0 to 1e+10.'));
 bad_option('server', "ADD updatable 'perhaps'", invalid('updatable', 'The value must be true or false.'));
 bad_option('server', "ADD on_conflict 'replace'", invalid('on_conflict', 'The value must be one of "update", "nothing", "error".'));
+bad_option('server', "ADD on_error 'skip'", invalid('on_error', 'The value must be one of "stop", "ignore".'));
+bad_option('table', "ADD reject_limit '0'", invalid('reject_limit', 'The value must be a whole number from 1 to 2147483647.'));
+bad_option('table', "ADD reject_table 'rejects'", invalid('reject_table', 'The value must be a table\'s name with its schema, like public.rejects.'));
+bad_option('server', "ADD result_table 'a.b.c'", invalid('result_table', 'The value must be a table\'s name with its schema, like public.rejects.'));
 bad_option('server', "ADD null_columns 'x'", invalid('null_columns', 'The value must be one of "send", "omit".'));
 bad_option('server', "ADD bypass_business_logic 'all'",
     invalid('bypass_business_logic', 'The value must be one of "CustomSync", "CustomAsync", "CustomSync,CustomAsync".'));

@@ -129,14 +129,16 @@ dv_rowjson_make(const DvRowJson *json, TupleTableSlot *slot, const List *attnums
 		slot_getallattrs(slot);
 	for (int i = 0; slot != NULL && i < json->desc->natts; i++)
 	{
+		Form_pg_attribute attribute = TupleDescAttr(json->desc, i);
 		bool isnull = slot->tts_isnull[i];
 
-		if (TupleDescAttr(json->desc, i)->attisdropped ||
+		/* What PostgreSQL computes cannot be given to it. */
+		if (attribute->attisdropped || attribute->attgenerated != '\0' ||
 			!(list_member_int(attnums, i + 1) || (others && !isnull)))
 			continue;
 		if (out.len > 1)
 			appendStringInfoChar(&out, ',');
-		escape_json(&out, NameStr(TupleDescAttr(json->desc, i)->attname));
+		escape_json(&out, NameStr(attribute->attname));
 		appendStringInfoChar(&out, ':');
 		if (isnull)
 			appendStringInfoString(&out, "null");
