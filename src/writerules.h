@@ -38,12 +38,29 @@ dv_writerules_insert(DvModifyPlan *plan, const DvTable *table, bool sql_nothing)
 		plan->mode = DV_WRITE_CREATE;
 }
 
-/* Can a value of this column travel at all? */
+/* Can a value of this column travel at all? A lookup's table goes along with its lookup. */
 static inline bool
 dv_writerules_sendable(const DvColumn *column, bool update)
 {
-	return !column->label_of && !column->target_of && !column->read_only &&
-		   !(update && column->is_primary_id);
+	return !column->target_of && !column->read_only && !(update && column->is_primary_id);
+}
+
+/* Is the column's value the Dataverse column's own, and not a label of it or a key of its target? */
+static inline bool
+dv_writerules_own(const DvColumn *column)
+{
+	return !column->label_of && !column->target_of && !column->key_of;
+}
+
+/* Do both columns write the same value: a choice and its label, a lookup and its target's key? */
+static inline bool
+dv_writerules_partners(const DvColumn *a, const DvColumn *b)
+{
+	bool labels = a->label_of || b->label_of;
+	bool keys = a->key_of || b->key_of;
+
+	return a->attnum != b->attnum && labels != keys && !a->target_of && !b->target_of &&
+		   strcmp(a->logical, b->logical) == 0;
 }
 
 /*

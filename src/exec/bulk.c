@@ -37,6 +37,7 @@
 #include "exec/ledger.h"
 #include "exec/probe.h"
 #include "exec/rowfault.h"
+#include "exec/unchanged.h"
 #include "remote/metadata.h"
 
 /* Sets open at a time for rows of one key; a key that comes more often waits for its turn. */
@@ -87,6 +88,7 @@ struct DvBulk
 	DvCounters counters;
 	const void *owner;
 	bool hold;
+	DvUnchanged *unchanged; /* NULL: every row is sent as it is */
 	DvLedger *ledger;
 	DvFlights *flights;
 	int undriven; /* rows since transfers were last driven */
@@ -150,6 +152,18 @@ retire(void *arg, DvFlight *flight)
 	pfree(flight);
 }
 
+static DvUnchanged *
+prepare_unchanged(DvBulk *bulk)
+{
+	DvUnchangedSpec spec = {.service = bulk->writer.service,
+							.table = bulk->writer.table,
+							.plan = bulk->writer.plan,
+							.encode = bulk->writer.encode,
+							.counters = &bulk->counters};
+
+	return dv_unchanged_prepare(&spec);
+}
+
 DvBulk *
 dv_bulk_begin(const DvBulkSpec *spec)
 {
@@ -175,11 +189,12 @@ dv_bulk_begin(const DvBulkSpec *spec)
 	bulk->writer.counters = &bulk->counters;
 	bulk->writer.returning = spec->returning;
 	bulk->writer.labels = spec->labels;
+	bulk->unchanged = prepare_unchanged(bulk);
 	bulk->owner = spec->owner;
 	bulk->hold = spec->hold;
 	bulk->ledger = dv_ledger_open(&bulk->writer, spec->desc);
 	bulk->writer.tells = spec->table->settings.result_table != NULL;
-	bulk->flights = dv_flights_create(&bulk->writer, bulk->ledger, retire, bulk);
+	bulk->flights = dv_flights_create(&bulk->writer, bulk->ledger, bulk->unchanged, retire, bulk);
 	bulk->latest = latest_create(context, 1024, NULL);
 	/* A copy of the descriptor is not reference-counted: nothing to give back after an error. */
 	bulk->spare = MakeSingleTupleTableSlot(CreateTupleDescCopy(spec->desc), &TTSOpsMinimalTuple);
@@ -218,6 +233,13 @@ new_flight(DvBulk *bulk)
 	flight->serial = ++bulk->last_serial;
 	flight->set = dv_rowset_create(bulk->context, bulk->writer.plan->mode,
 								   dv_ledger_keeps_tuples(bulk->ledger));
+	if (bulk->unchanged != NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(flight->set->context);
+
+		dv_body_track(flight->set->body);
+		MemoryContextSwitchTo(old);
+	}
 	return flight;
 }
 
@@ -660,6 +682,7 @@ send_single(DvBulk *bulk, TupleTableSlot *slot, DvRow *row)
 	DvRowSet *set = flight->set;
 
 	bulk->single = set;
+	flight->alone = true;
 	if (!add_row(bulk, set, slot, row))
 	{
 		pfree(flight);

@@ -47,6 +47,7 @@
 typedef enum ReadKind
 {
 	READ_FUNCTION, /* its text through the input function */
+	READ_NOTHING,  /* the column is only written */
 	READ_TEXT,
 	READ_INTEGER,
 	READ_BIGINT,
@@ -62,7 +63,9 @@ typedef enum ReadKind
 typedef struct Converter
 {
 	const DvColumn *column;
-	Oid base; /* the type below domains */
+	Oid base;    /* the type below domains */
+	Oid element; /* of an array, else invalid */
+	bool base64;
 	ReadKind read;
 	FmgrInfo input; /* of the declared type, which checks domains */
 	Oid ioparam;
@@ -169,6 +172,8 @@ short_cut(const DvColumn *column)
 static ReadKind
 read_kind(const DvColumn *column, Oid base)
 {
+	if (column->key_of != NULL)
+		return READ_NOTHING;
 	if (base == JSONOID || base == JSONBOID)
 		return READ_JSON;
 	if (is_base64(column, base))
@@ -202,6 +207,8 @@ prepare_column(Converter *converter, const DvColumn *column)
 
 	converter->column = column;
 	converter->base = getBaseType(column->typid);
+	converter->element = get_element_type(converter->base);
+	converter->base64 = is_base64(column, converter->base);
 	converter->read = read_kind(column, converter->base);
 	converter->edm = column_edm(column->type, converter->base);
 	getTypeInputInfo(column->typid, &function, &converter->ioparam);
@@ -495,11 +502,11 @@ dv_convert_in(DvConvert *convert, int column, const DvField *field, const DvFiel
 	int len = field->len;
 	Datum result;
 
-	*isnull = field->kind == DV_FIELD_ABSENT;
+	*isnull = field->kind == DV_FIELD_ABSENT || converter->read == READ_NOTHING;
+	if (*isnull)
+		return (Datum) 0;
 	switch (field->kind)
 	{
-		case DV_FIELD_ABSENT:
-			return (Datum) 0;
 		case DV_FIELD_TRUE:
 			text = "true";
 			len = 4;
@@ -513,6 +520,7 @@ dv_convert_in(DvConvert *convert, int column, const DvField *field, const DvFiel
 			text = local_text(convert, converter, text, &len, row_id);
 			break;
 		case DV_FIELD_NUMBER:
+		case DV_FIELD_ABSENT:
 			break;
 	}
 	if (read_short(converter, field, text, len, &result))
@@ -656,21 +664,19 @@ spelt_by_user(const Converter *converter)
 static DvJson
 write_value(const DvConvert *convert, const Converter *converter, Datum value, const char **text)
 {
-	Oid element = get_element_type(converter->base);
-
 	if (converter->base == JSONOID || converter->base == JSONBOID)
 	{
 		*text = dv_datum_output(value, converter->base);
 		return DV_JSON_RAW;
 	}
-	if (is_base64(converter->column, converter->base))
+	if (converter->base64)
 	{
 		*text = base64_text(value);
 		return DV_JSON_STRING;
 	}
-	if (OidIsValid(element))
+	if (OidIsValid(converter->element))
 	{
-		*text = write_choices(convert, converter, value, element);
+		*text = write_choices(convert, converter, value, converter->element);
 		return *text == NULL ? DV_JSON_NULL : DV_JSON_STRING;
 	}
 	if (spelt_by_user(converter))

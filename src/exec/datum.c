@@ -237,6 +237,8 @@ dv_datum_string(Datum value, Oid typid)
 		case VARCHAROID:
 		case BPCHAROID:
 			return TextDatumGetCString(value);
+		case UUIDOID:
+			return DatumGetCString(DirectFunctionCall1(uuid_out, value));
 		case BOOLOID:
 			return DatumGetBool(value) ? "true" : "false";
 		case FLOAT4OID:

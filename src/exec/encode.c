@@ -11,10 +11,11 @@
  * service ignores values for columns it does not let us write (3.7): here they
  * are errors.
  *
- * A lookup is written by its navigation property and the set it points to
- * (3.5).  Both come from the column's options; where a lookup leads to several
- * tables, the companion column (option target_of) names the table and the
- * metadata the rest, asked once for each table met.
+ * One value may have several columns: a choice its own and those of its label, a
+ * lookup its id and the parts of a key of its target (lookup.h).  They share a
+ * field.  What the statement names counts before what came along with the row,
+ * and in an UPDATE, where the rest is the row as it was read, alone.  A choice and
+ * its label must agree where both count.
  */
 #include "postgres.h"
 
@@ -30,6 +31,9 @@
 
 #include "exec/convert.h"
 #include "exec/encode.h"
+#include "exec/labels.h"
+#include "exec/lookup.h"
+#include "exec/validate.h"
 #include "odata/keyfold.h"
 #include "odata/newid.h"
 #include "remote/metadata.h"
@@ -38,24 +42,24 @@
 #define PARTITION_COLUMN "partitionid"
 #define TYPE_PREFIX "Microsoft.Dynamics.CRM."
 
-/* Where one lookup column points, for one of its tables. */
-typedef struct Route
-{
-	char *table; /* logical name; NULL: as the options say */
-	char *navigation;
-	char *set; /* entity set */
-} Route;
-
-/* A column that may travel, or must not be given. */
-typedef struct Field
+/* A column with the label of a choice. */
+typedef struct Label
 {
 	const DvColumn *column;
-	bool forbidden; /* a value for it is an error */
-	bool named;     /* by the statement: NULL counts */
-	bool lookup;
-	const DvColumn *companion; /* lookup: names the table; or NULL */
-	char *null_name;           /* lookup: property that clears it, once known */
-	List *routes;              /* lookup: Route *, those met so far */
+	DvLabelWriter *writer;
+} Label;
+
+/* A value that may travel, or must not be given. */
+typedef struct Field
+{
+	const DvColumn *column; /* its own, or the first of those that stand for it */
+	int number;             /* of that column in convert */
+	bool forbidden;         /* a value for it is an error */
+	bool named;             /* by the statement: NULL counts */
+	bool counts;            /* the value of its own column does, beside labels */
+	DvBodyName member;      /* its name in a body, unless it is a lookup's */
+	List *labels;           /* Label *: those that count */
+	DvLookup *lookup;       /* or NULL */
 } Field;
 
 struct DvEncode
@@ -65,6 +69,7 @@ struct DvEncode
 	const DvModifyPlan *plan;
 	TupleDesc desc; /* of the rows */
 	MemoryContext context;
+	DvLookupSpec lookups;
 	AttrNumber id_attno;
 	AttrNumber partition_attno;
 	const DvColumn *id_column; /* INSERT: may be given by the user; or NULL */
@@ -73,7 +78,8 @@ struct DvEncode
 	char *odata_type;
 	int nfields;
 	Field *fields;
-	DvConvert *convert; /* for the fields, same order */
+	DvConvert *convert;   /* for the fields, same order */
+	DvValidate *validate; /* or NULL */
 	int nkeys;
 	const DvColumn **keys;
 	int64 rows;
@@ -94,41 +100,115 @@ is_lookup(const DvColumn *column)
 	return dv_type_is_lookup(column->type) || column->navigation != NULL;
 }
 
-static const DvColumn *
-find_companion(const DvTable *table, const DvColumn *lookup)
+static bool
+is_named(const DvEncode *encode, const DvColumn *column)
 {
-	for (int i = 0; i < table->ncolumns; i++)
-	{
-		const DvColumn *column = &table->columns[i];
-
-		if (column->target_of && strcmp(column->target_of, lookup->logical) == 0)
-			return column;
-	}
-	return NULL;
+	/* What PostgreSQL computes counts like what the statement says: its NULL clears, too. */
+	return list_member_int(encode->plan->attnums, column->attnum) ||
+		   (is_insert(encode) && column->generated);
 }
 
 static bool
-is_generated(const DvEncode *encode, const DvColumn *column)
+any_named(const DvEncode *encode, const List *columns)
 {
-	return TupleDescAttr(encode->desc, column->attnum - 1)->attgenerated != '\0';
+	ListCell *lc;
+
+	foreach (lc, columns)
+	{
+		if (is_named(encode, lfirst(lc)))
+			return true;
+	}
+	return false;
+}
+
+/* The columns that write the label of this one. */
+static List *
+find_labels(const DvTable *table, const char *logical)
+{
+	List *labels = NIL;
+
+	for (int i = 0; i < table->ncolumns; i++)
+	{
+		DvColumn *column = &table->columns[i];
+
+		if (column->label_of && !column->read_only && strcmp(column->label_of, logical) == 0)
+			labels = lappend(labels, column);
+	}
+	return labels;
+}
+
+static void
+count_labels(DvEncode *encode, Field *field, const List *columns)
+{
+	ListCell *lc;
+
+	foreach (lc, columns)
+	{
+		Label *label = palloc(sizeof(Label));
+
+		label->column = lfirst(lc);
+		label->writer = dv_labels_prepare(encode->service, encode->table, label->column);
+		if (is_insert(encode) || is_named(encode, label->column))
+			field->labels = lappend(field->labels, label);
+	}
+}
+
+static bool
+make_plain(DvEncode *encode, const DvColumn *column, Field *field)
+{
+	List *labels = column->read_only ? NIL : find_labels(encode->table, column->logical);
+	bool label_named = any_named(encode, labels);
+	bool own = column->label_of == NULL;
+	bool own_named = own && is_named(encode, column);
+
+	dv_body_name(&field->member, column->property);
+	field->forbidden = column->read_only;
+	field->named = !field->forbidden && (own_named || label_named);
+	field->counts = own && (own_named || (is_insert(encode) && !label_named));
+	if (label_named || !own_named)
+		count_labels(encode, field, labels);
+	return is_insert(encode) || field->named;
+}
+
+static bool
+make_lookup(DvEncode *encode, const DvColumn *column, Field *field)
+{
+	field->lookup = dv_lookup_prepare(&encode->lookups, column->logical);
+	field->named = dv_lookup_named(field->lookup);
+	return is_insert(encode) || field->named;
+}
+
+/* Columns of one value have one field, that of the first in the table, but its own if there is one. */
+static bool
+leads_group(const DvTable *table, const DvColumn *column)
+{
+	for (int i = 0; i < table->ncolumns; i++)
+	{
+		const DvColumn *other = &table->columns[i];
+
+		if (other == column || other->read_only || !dv_writerules_partners(other, column))
+			continue;
+		if (dv_writerules_own(other) || (other < column && !dv_writerules_own(column)))
+			return false;
+	}
+	return true;
 }
 
 /* True if the column has a place in the list of fields. */
 static bool
 make_field(DvEncode *encode, const DvColumn *column, Field *field)
 {
-	/* What PostgreSQL computes counts like what the statement says: its NULL clears, too. */
-	bool named = list_member_int(encode->plan->attnums, column->attnum) ||
-				 (is_insert(encode) && is_generated(encode, column));
-
+	memset(field, 0, sizeof(Field));
+	field->column = column;
+	field->number = encode->nfields;
 	if (column->target_of || column->is_primary_id)
 		return false;
-	field->column = column;
-	field->forbidden = column->label_of != NULL || column->read_only;
-	field->named = named && !field->forbidden;
-	field->lookup = is_lookup(column);
-	field->companion = field->lookup ? find_companion(encode->table, column) : NULL;
-	return is_insert(encode) || field->named;
+	if (column->read_only)
+		return make_plain(encode, column, field);
+	if (!leads_group(encode->table, column))
+		return false;
+	return is_lookup(column) || column->key_of ? make_lookup(encode, column, field)
+											   : make_plain(encode, column, field);
 }
 
 static void
@@ -144,8 +224,6 @@ prepare_fields(DvEncode *encode)
 	{
 		if (make_field(encode, &table->columns[i], &encode->fields[encode->nfields]))
 			columns[encode->nfields++] = &table->columns[i];
-		else
-			memset(&encode->fields[encode->nfields], 0, sizeof(Field));
 	}
 	encode->convert = dv_convert_prepare(table, columns, encode->nfields);
 }
@@ -181,6 +259,10 @@ dv_encode_prepare(const DvEncodeSpec *spec)
 	encode->plan = spec->plan;
 	encode->desc = spec->desc;
 	encode->context = CurrentMemoryContext;
+	encode->lookups.service = spec->service;
+	encode->lookups.table = table;
+	encode->lookups.plan = spec->plan;
+	encode->validate = dv_validate_prepare(spec->service, table);
 	encode->id_attno = spec->id_attno;
 	encode->partition_attno = spec->partition_attno;
 	encode->primary_id = table->primary_id;
@@ -218,10 +300,47 @@ dv_encode_keys(const DvEncode *encode, int *n)
 	return encode->keys;
 }
 
+int
+dv_encode_marks(const DvEncode *encode)
+{
+	return encode->nfields;
+}
+
+void
+dv_encode_describe(const DvEncode *encode, int mark, DvEncodedField *field)
+{
+	const Field *own = &encode->fields[mark];
+
+	field->property = own->column->property;
+	field->logical = own->column->logical;
+	field->type = own->column->type;
+	field->lookup = own->lookup;
+}
+
+/* Does the statement set the column's value by another column? */
+static bool
+set_by_partner(const DvTable *table, const DvModifyPlan *plan, const DvColumn *column)
+{
+	for (int i = 0; i < table->ncolumns; i++)
+	{
+		const DvColumn *other = &table->columns[i];
+
+		if (dv_writerules_partners(other, column) && list_member_int(plan->attnums, other->attnum))
+			return true;
+	}
+	return false;
+}
+
 bool
 dv_encode_sends(const DvTable *table, const DvModifyPlan *plan, const DvColumn *column)
 {
-	if (!dv_writerules_sendable(column, false))
+	bool named = list_member_int(plan->attnums, column->attnum);
+
+	/* A key of a lookup's target cannot be read: what was sent is all there is. */
+	if (column->key_of)
+		return true;
+	if (!dv_writerules_sendable(column, false) || column->label_of ||
+		set_by_partner(table, plan, column))
 		return false;
 	/* The slot of an UPDATE holds the other columns as they were read, its id too. */
 	if (plan->mode == DV_WRITE_UPDATE)
@@ -231,7 +350,7 @@ dv_encode_sends(const DvTable *table, const DvModifyPlan *plan, const DvColumn *
 	/* A NULL that is not sent may stand for any value (sends_null). */
 	if (table->settings.null_omit || (plan->mode == DV_WRITE_CREATE && is_lookup(column)))
 		return false;
-	return list_member_int(plan->attnums, column->attnum);
+	return named;
 }
 
 /*
@@ -506,182 +625,21 @@ dv_encode_show(const DvEncode *encode, const DvRow *row)
 }
 
 /*
- * Lookups.
- */
-
-static void
-unknown_route(const DvEncode *encode, const Field *field, const char *table)
-{
-	const DvColumn *column = field->column;
-
-	if (table)
-		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
-						errmsg("column \"%s\" of foreign table \"%s\" cannot point to \"%s\"",
-							   column->name, encode->table->name, table),
-						errdetail("The metadata have no such table among the targets of \"%s\".",
-								  column->logical)));
-	ereport(ERROR,
-			(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
-			 errmsg("it is not known which table column \"%s\" of foreign table \"%s\" "
-					"points to",
-					column->name, encode->table->name),
-			 field->companion
-				 ? errhint("Give column \"%s\" the table's logical name.", field->companion->name)
-				 : errhint("Set options navigation_property and target of the column, or "
-						   "add a text column with option target_of '%s'.",
-						   column->logical)));
-}
-
-static const DvAttribute *
-lookup_metadata(DvEncode *encode, const Field *field)
-{
-	const DvSchema *schema = dv_metadata_table(encode->service, encode->table->table_name);
-
-	for (int i = 0; schema != NULL && i < schema->nattributes; i++)
-	{
-		if (strcmp(schema->attributes[i].name, field->column->logical) == 0)
-			return &schema->attributes[i];
-	}
-	return NULL;
-}
-
-/* Number of a table among the lookup's targets; the only one when none is named; -1. */
-static int
-find_target(const DvAttribute *attribute, const char *table)
-{
-	if (table == NULL)
-		return attribute->ntargets == 1 ? 0 : -1;
-	for (int i = 0; i < attribute->ntargets; i++)
-	{
-		if (strcmp(attribute->targets[i], table) == 0)
-			return i;
-	}
-	return -1;
-}
-
-static const Route *
-add_route(DvEncode *encode, Field *field, const char *table, const char *navigation,
-		  const char *set)
-{
-	MemoryContext old = MemoryContextSwitchTo(encode->context);
-	Route *route = palloc(sizeof(Route));
-
-	route->table = table ? pstrdup(table) : NULL;
-	route->navigation = pstrdup(navigation);
-	route->set = pstrdup(set);
-	field->routes = lappend(field->routes, route);
-	MemoryContextSwitchTo(old);
-	return route;
-}
-
-static const Route *
-route_by_metadata(DvEncode *encode, Field *field, const char *table)
-{
-	const DvColumn *column = field->column;
-	const DvAttribute *attribute = lookup_metadata(encode, field);
-	int target = attribute ? find_target(attribute, table) : -1;
-	const char *navigation;
-	const DvSchema *schema;
-
-	if (target < 0)
-		unknown_route(encode, field, table);
-	/* The owner's property has the column's name and is listed for no target (sheet 3.5). */
-	navigation = attribute->navigations[target];
-	if (navigation == NULL)
-		navigation = column->navigation ? column->navigation : column->logical;
-	navigation = pstrdup(navigation);
-	schema = dv_metadata_table(encode->service, attribute->targets[target]);
-	if (schema == NULL || schema->set_name == NULL)
-		unknown_route(encode, field, table);
-	return add_route(encode, field, table, navigation, schema->set_name);
-}
-
-static const Route *
-find_route(DvEncode *encode, Field *field, const char *table)
-{
-	const DvColumn *column = field->column;
-	ListCell *lc;
-
-	foreach (lc, field->routes)
-	{
-		const Route *route = lfirst(lc);
-
-		if (table == NULL ? route->table == NULL
-						  : route->table != NULL && strcmp(route->table, table) == 0)
-			return route;
-	}
-	if (table == NULL && column->navigation && column->target)
-		return add_route(encode, field, NULL, column->navigation, column->target);
-	return route_by_metadata(encode, field, table);
-}
-
-/* The table that the row's companion column names; NULL when it names none. */
-static char *
-companion_table(const Field *field, TupleTableSlot *slot)
-{
-	bool isnull;
-	Datum value;
-	char *table;
-
-	if (field->companion == NULL)
-		return NULL;
-	value = slot_getattr(slot, field->companion->attnum, &isnull);
-	if (isnull)
-		return NULL;
-	/* Its declared type may be any. */
-	table = dv_convert_operand(value, false, field->companion->typid, DV_TYPE_STRING)->text;
-	return table[0] != '\0' ? table : NULL;
-}
-
-/* Any of a lookup's properties clears it: one is enough, and only one may be sent (sheet 3.5). */
-static const char *
-clearing_name(DvEncode *encode, Field *field)
-{
-	const char *name = field->column->navigation;
-
-	if (field->null_name)
-		return field->null_name;
-	if (name == NULL)
-	{
-		const DvAttribute *attribute = lookup_metadata(encode, field);
-
-		if (attribute == NULL || attribute->ntargets == 0)
-			unknown_route(encode, field, NULL);
-		name = attribute->navigations[0] ? attribute->navigations[0] : field->column->logical;
-	}
-	field->null_name = MemoryContextStrdup(encode->context, name);
-	return field->null_name;
-}
-
-/*
  * The body.
  */
 
 static void
-add_field(DvBody *body, const Field *field, const char *name, DvJson kind, const char *text,
-		  size_t len)
+add_field(DvEncode *encode, const Field *field, const DvBodyName *name, const DvBodyValue *value,
+		  DvBody *body)
 {
 	DvError error = {0};
 
-	if (!dv_body_field(body, name, kind, text, len, &error))
+	if (encode->validate != NULL)
+		dv_validate_value(encode->validate, field->column, value->kind, value->text, value->len);
+	if (!dv_body_member(body, name, value, &error))
 		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
 						errmsg("value of column \"%s\" cannot be sent: %s", field->column->name,
 							   error.message)));
-}
-
-static void
-add_lookup(DvEncode *encode, Field *field, TupleTableSlot *slot, Datum value, DvBody *body)
-{
-	const Route *route = find_route(encode, field, companion_table(field, slot));
-	DvKeyPart id = {NULL, DV_EDM_GUID, NULL};
-	StringInfoData address;
-
-	id.text = dv_convert_operand(value, false, field->column->typid, DV_TYPE_GUID)->text;
-	initStringInfo(&address);
-	appendStringInfoChar(&address, '/');
-	dv_url_key(&address, route->set, &id, 1, false);
-	add_field(body, field, psprintf("%s@odata.bind", route->navigation), DV_JSON_STRING,
-			  address.data, address.len);
 }
 
 /*
@@ -695,7 +653,7 @@ sends_null(const DvEncode *encode, const Field *field)
 		return false;
 	if (encode->plan->mode == DV_WRITE_UPDATE)
 		return true;
-	if (encode->plan->mode == DV_WRITE_CREATE && field->lookup)
+	if (encode->plan->mode == DV_WRITE_CREATE && field->lookup != NULL)
 		return false;
 	return !encode->table->settings.null_omit;
 }
@@ -703,40 +661,110 @@ sends_null(const DvEncode *encode, const Field *field)
 static void
 refuse_value(const DvEncode *encode, const Field *field)
 {
-	ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_COLUMN_NAME),
-					errmsg("column \"%s\" of foreign table \"%s\" cannot be given a value: %s",
-						   field->column->name, encode->table->name,
-						   field->column->label_of ? "it is the label of another column"
-												   : "it has option read_only"),
-					errhint("Leave the column out of the statement.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_INVALID_COLUMN_NAME),
+			 errmsg("column \"%s\" of foreign table \"%s\" cannot be given a value: %s",
+					field->column->name, encode->table->name,
+					field->column->label_of ? "it is the label of a column that is not written"
+											: "it has option read_only"),
+			 errhint("Leave the column out of the statement.")));
 }
 
 static void
-encode_field(DvEncode *encode, int i, TupleTableSlot *slot, DvBody *body)
+encode_lookup(DvEncode *encode, Field *field, TupleTableSlot *slot, DvBody *body)
 {
-	Field *field = &encode->fields[i];
-	int place = field->column->attnum - 1;
-	bool isnull = slot->tts_isnull[place];
-	const char *text;
-	const char *utf8;
-	size_t len;
-	DvJson kind;
+	DvBind bind;
+	DvBodyValue value = {DV_JSON_NULL};
 
-	if (isnull && !sends_null(encode, field))
+	if (!dv_lookup_bind(field->lookup, slot, sends_null(encode, field), &bind))
+		return;
+	if (bind.address != NULL)
+	{
+		value.kind = DV_JSON_STRING;
+		value.text = bind.address;
+		value.len = strlen(bind.address);
+	}
+	add_field(encode, field, bind.name, &value, body);
+}
+
+/* A choice with its labels, as its own JSON: ASCII, whatever the database's encoding. */
+static void
+encode_choice(DvEncode *encode, Field *field, TupleTableSlot *slot, DvBody *body)
+{
+	int place = field->column->attnum - 1;
+	DvBodyValue value = {DV_JSON_NULL};
+	ListCell *lc;
+
+	if (field->counts && !slot->tts_isnull[place])
+		value.kind = dv_convert_out(encode->convert, field->number, slot->tts_values[place], false,
+									&value.text, &value.len);
+	foreach (lc, field->labels)
+	{
+		const Label *label = lfirst(lc);
+		const char *text;
+
+		place = label->column->attnum - 1;
+		if (slot->tts_isnull[place])
+			continue;
+		text =
+			dv_convert_operand(slot->tts_values[place], false, label->column->typid, DV_TYPE_STRING)
+				->text;
+		value.kind = dv_labels_write(label->writer, text,
+									 value.kind == DV_JSON_NULL ? NULL : value.text, &value.text);
+		value.len = strlen(value.text);
+	}
+	if (value.kind != DV_JSON_NULL || sends_null(encode, field))
+		add_field(encode, field, &field->member, &value, body);
+}
+
+/* The value of the field's own column. */
+static void
+read_value(DvEncode *encode, const Field *field, TupleTableSlot *slot, DvBodyValue *value)
+{
+	int place = field->column->attnum - 1;
+	const char *text;
+
+	value->kind = dv_convert_out(encode->convert, field->number, slot->tts_values[place],
+								 slot->tts_isnull[place], &text, &value->len);
+	value->text = pg_server_to_any(text, (int) value->len, PG_UTF8);
+	if (value->text != text)
+		value->len = strlen(value->text);
+}
+
+static void
+encode_plain(DvEncode *encode, Field *field, TupleTableSlot *slot, DvBody *body)
+{
+	DvBodyValue value;
+
+	if (slot->tts_isnull[field->column->attnum - 1] && !sends_null(encode, field))
 		return;
 	if (field->forbidden)
 		refuse_value(encode, field);
-	if (field->lookup && isnull)
-		add_field(body, field, clearing_name(encode, field), DV_JSON_NULL, NULL, 0);
-	else if (field->lookup)
-		add_lookup(encode, field, slot, slot->tts_values[place], body);
+	read_value(encode, field, slot, &value);
+	add_field(encode, field, &field->member, &value, body);
+}
+
+static void
+encode_field(DvEncode *encode, Field *field, TupleTableSlot *slot, DvBody *body)
+{
+	if (field->lookup != NULL)
+		encode_lookup(encode, field, slot, body);
+	else if (field->labels != NIL || !(field->counts || field->forbidden))
+		encode_choice(encode, field, slot, body);
 	else
-	{
-		kind = dv_convert_out(encode->convert, i, slot->tts_values[place], isnull, &text, &len);
-		utf8 = pg_server_to_any(text, (int) len, PG_UTF8);
-		add_field(body, field, field->column->property, kind, utf8,
-				  utf8 == text ? len : strlen(utf8));
-	}
+		encode_plain(encode, field, slot, body);
+}
+
+/* The value of a key column, which is in the address. */
+static void
+validate_key(DvEncode *encode, const Field *field, TupleTableSlot *slot)
+{
+	DvBodyValue value;
+
+	if (encode->validate == NULL || field->lookup != NULL)
+		return;
+	read_value(encode, field, slot, &value);
+	dv_validate_value(encode->validate, field->column, value.kind, value.text, value.len);
 }
 
 static void
@@ -759,24 +787,51 @@ encode_targets(DvEncode *encode, const DvRow *row, DvBody *body)
 		dv_body_target_field(body, row->parts[1].property, row->parts[1].text);
 }
 
+/* Which row it is, for errors while it is encoded. */
+typedef struct Encoding
+{
+	const DvEncode *encode;
+	const DvRow *row;
+} Encoding;
+
+static void
+row_callback(void *arg)
+{
+	const Encoding *encoding = arg;
+
+	errcontext("row %s", dv_encode_show(encoding->encode, encoding->row));
+}
+
 void
 dv_encode_row(DvEncode *encode, TupleTableSlot *slot, const DvRow *row, DvBody *body)
 {
 	DvError error = {0};
+	Encoding encoding = {encode, row};
+	ErrorContextCallback callback = {error_context_stack, row_callback, &encoding};
 
+	error_context_stack = &callback;
 	slot_getallattrs(slot);
+	if (encode->validate != NULL)
+		dv_validate_begin(encode->validate);
 	dv_body_row_begin(body);
 	encode_targets(encode, row, body);
 	for (int i = 0; i < encode->nfields; i++)
 	{
 		if (row->by_key && encode->fields[i].column->is_key)
+		{
+			validate_key(encode, &encode->fields[i], slot);
 			continue;
-		encode_field(encode, i, slot, body);
+		}
+		dv_body_mark(body, i);
+		encode_field(encode, &encode->fields[i], slot, body);
 	}
+	if (encode->validate != NULL)
+		dv_validate_row(encode->validate);
 	/* Last, so that a row shown in an error starts with what the user knows. */
 	if (encode->plan->mode == DV_WRITE_CREATE &&
 		!dv_body_field(body, dv_encode_primary_id(encode), DV_JSON_STRING, row->id, DV_ID_LEN,
 					   &error))
 		elog(ERROR, "id \"%s\" cannot be sent: %s", row->id, error.message);
 	dv_body_row_end(body);
+	error_context_stack = callback.previous;
 }

@@ -7,6 +7,7 @@
 #define DV_EXEC_ENCODE_H
 
 #include "executor/tuptable.h"
+#include "exec/lookup.h"
 #include "handoff.h"
 #include "odata/body.h"
 #include "odata/url.h"
@@ -66,6 +67,19 @@ extern void dv_encode_copy_row(DvRow *to, const DvRow *from);
  * leads to several tables.  Throws for values that cannot be sent.
  */
 extern void dv_encode_row(DvEncode *encode, TupleTableSlot *slot, const DvRow *row, DvBody *body);
+
+/* A field of the body, by its mark (dv_body_mark). */
+typedef struct DvEncodedField
+{
+	const char *property; /* under which the service shows its value */
+	const char *logical;
+	DvType type;
+	const DvLookup *lookup; /* it is written by; or NULL */
+} DvEncodedField;
+
+/* Marks are 0 up to that. */
+extern int dv_encode_marks(const DvEncode *encode);
+extern void dv_encode_describe(const DvEncode *encode, int mark, DvEncodedField *field);
 
 /* Appends the row's address. in_url as in dv_url_key. */
 extern void dv_encode_address(const DvEncode *encode, const DvRow *row, bool in_url,

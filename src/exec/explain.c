@@ -43,6 +43,7 @@ show_counters(const DvCounters *counters, ExplainState *es)
 {
 	show_counter("Remote Requests", NULL, counters->requests, true, es);
 	show_counter("Remote Rows", NULL, counters->rows, true, es);
+	show_counter("Rows Unchanged", NULL, counters->unchanged, false, es);
 	show_counter("Remote Bytes", NULL, counters->bytes_in, true, es);
 	show_counter("Remote Retries", NULL, counters->retries, false, es);
 	if (es->timing)

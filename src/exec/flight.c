@@ -45,6 +45,7 @@ struct DvFlights
 {
 	const DvWriter *writer;
 	DvLedger *ledger;
+	DvUnchanged *unchanged; /* or NULL */
 	DvFlightDone done;
 	void *arg;
 	MemoryContext context;
@@ -72,12 +73,14 @@ most_rows(const DvWriter *writer)
 }
 
 DvFlights *
-dv_flights_create(const DvWriter *writer, DvLedger *ledger, DvFlightDone done, void *arg)
+dv_flights_create(const DvWriter *writer, DvLedger *ledger, DvUnchanged *unchanged,
+				  DvFlightDone done, void *arg)
 {
 	DvFlights *flights = palloc0(sizeof(DvFlights));
 
 	flights->writer = writer;
 	flights->ledger = ledger;
+	flights->unchanged = unchanged;
 	flights->done = done;
 	flights->arg = arg;
 	flights->context = CurrentMemoryContext;
@@ -418,6 +421,7 @@ void
 dv_flights_launch(DvFlights *flights, DvFlight *flight)
 {
 	DvRowSet *set = flight->set;
+	int n = set->nrows;
 
 	while (must_wait(flights, flight))
 		land_one(flights, wait_for_any(flights));
@@ -425,7 +429,16 @@ dv_flights_launch(DvFlights *flights, DvFlight *flight)
 	flight->rows = MemoryContextAlloc(set->context, sizeof(int) * set->nrows);
 	for (int i = 0; i < set->nrows; i++)
 		flight->rows[i] = i;
-	dv_hunt_begin(&flight->hunt, set->nrows, dv_ledger_stops(flights->ledger) ? 1 : ONE_BY_ONE,
+	/* What the service has already stays here; those rows are settled. */
+	if (flights->unchanged != NULL && !flight->alone)
+		n = dv_unchanged_sift(flights->unchanged, set, flight->rows, n);
+	dv_ledger_count(flights->ledger, 0, set->nrows - n);
+	if (n == 0)
+	{
+		retire(flights, flight);
+		return;
+	}
+	dv_hunt_begin(&flight->hunt, n, dv_ledger_stops(flights->ledger) ? 1 : ONE_BY_ONE,
 				  dv_hunt_expects_crowd(&flights->density, set->nrows));
 	send(flights, flight);
 	flights->places[flights->n++] = flight;

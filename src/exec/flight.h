@@ -7,6 +7,7 @@
 #define DV_EXEC_FLIGHT_H
 
 #include "exec/ledger.h"
+#include "exec/unchanged.h"
 #include "odata/hunt.h"
 
 typedef struct DvFlights DvFlights;
@@ -17,6 +18,7 @@ typedef struct DvFlight
 	uint64 serial;
 	uint64 barrier; /* all of this serial and before must be done first */
 	DvRowSet *set;
+	bool alone; /* one row that is waited for: nothing of it is left out */
 
 	int *rows; /* those that are open, in order; hunt.open of them */
 	DvHunt hunt;
@@ -33,9 +35,9 @@ typedef struct DvFlight
 /* Called when no row of the flight is open any more; frees it. */
 typedef void (*DvFlightDone)(void *arg, DvFlight *flight);
 
-/* In the current context. */
-extern DvFlights *dv_flights_create(const DvWriter *writer, DvLedger *ledger, DvFlightDone done,
-									void *arg);
+/* In the current context.  unchanged: NULL when every row is sent as it is. */
+extern DvFlights *dv_flights_create(const DvWriter *writer, DvLedger *ledger,
+									DvUnchanged *unchanged, DvFlightDone done, void *arg);
 
 /* How large a set may become. */
 extern int dv_flights_rows(const DvFlights *flights);

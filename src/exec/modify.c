@@ -200,13 +200,38 @@ dataverseBeginForeignModify(ModifyTableState *mtstate, ResultRelInfo *rinfo, Lis
 	MemoryContextSwitchTo(old);
 }
 
+/*
+ * Does the statement give the column's value?  A row that an UPDATE moves here
+ * comes whole, so all of it counts, but of a value in several columns (a choice
+ * and its label) only those that the UPDATE sets, if it does: the others say
+ * what the row had before.
+ */
+static bool
+is_given(const DvTable *table, const DvColumn *column, bool moved, const Bitmapset *named)
+{
+	if (bms_is_member(column->attnum - FirstLowInvalidHeapAttributeNumber, named))
+		return true;
+	if (!moved || !dv_writerules_own(column))
+		return false;
+	for (int i = 0; i < table->ncolumns; i++)
+	{
+		const DvColumn *other = &table->columns[i];
+
+		if (dv_writerules_partners(other, column) &&
+			bms_is_member(other->attnum - FirstLowInvalidHeapAttributeNumber, named))
+			return false;
+	}
+	return true;
+}
+
 /* COPY and routed partitions: what the planner would have said. */
 static DvModifyPlan *
 plan_without_planner(ModifyTableState *mtstate, ResultRelInfo *rinfo, const DvTable *table)
 {
 	ModifyTable *node = (ModifyTable *) mtstate->ps.plan;
-	Bitmapset *given = ExecGetInsertedCols(rinfo, mtstate->ps.state);
 	bool moved = node && node->operation == CMD_UPDATE; /* a whole row, from another partition */
+	Bitmapset *named = moved ? ExecGetAllUpdatedCols(rinfo, mtstate->ps.state)
+							 : ExecGetInsertedCols(rinfo, mtstate->ps.state);
 	DvModifyPlan *plan = palloc0(sizeof(DvModifyPlan));
 
 	plan->relid = table->relid;
@@ -219,8 +244,7 @@ plan_without_planner(ModifyTableState *mtstate, ResultRelInfo *rinfo, const DvTa
 
 		if (plan->has_returning)
 			plan->returning = lappend_int(plan->returning, column->attnum);
-		if (dv_writerules_sendable(column, false) &&
-			(moved || bms_is_member(column->attnum - FirstLowInvalidHeapAttributeNumber, given)))
+		if (dv_writerules_sendable(column, false) && is_given(table, column, moved, named))
 			plan->attnums = lappend_int(plan->attnums, column->attnum);
 	}
 	return plan;

@@ -24,8 +24,10 @@ typedef struct Run
 
 typedef struct Row
 {
-	Run targets; /* in DvBody.targets */
-	Run fields;  /* in DvBody.fields */
+	Run targets;     /* in DvBody.targets */
+	Run fields;      /* in DvBody.fields */
+	int first_field; /* in DvBody.tracked */
+	int nfields;
 } Row;
 
 struct DvBody
@@ -35,7 +37,11 @@ struct DvBody
 	Row *rows;
 	int nrows;
 	int cap;
-	bool open; /* between row_begin and row_end */
+	bool open;            /* between row_begin and row_end */
+	int mark;             /* of the fields to come */
+	DvBodyField *tracked; /* of all rows; NULL: they are not */
+	int ntracked;
+	int tracked_cap;
 };
 
 DvBody *
@@ -56,12 +62,35 @@ dv_body_reset(DvBody *body)
 	resetStringInfo(&body->targets);
 	resetStringInfo(&body->fields);
 	body->nrows = 0;
+	body->ntracked = 0;
 	body->open = false;
+}
+
+void
+dv_body_track(DvBody *body)
+{
+	Assert(body->nrows == 0 && !body->open);
+	body->tracked_cap = 256;
+	body->tracked = palloc(body->tracked_cap * sizeof(DvBodyField));
+}
+
+bool
+dv_body_tracked(const DvBody *body)
+{
+	return body->tracked != NULL;
+}
+
+void
+dv_body_mark(DvBody *body, int mark)
+{
+	body->mark = mark;
 }
 
 void
 dv_body_free(DvBody *body)
 {
+	if (body->tracked != NULL)
+		pfree(body->tracked);
 	pfree(body->targets.data);
 	pfree(body->fields.data);
 	pfree(body->rows);
@@ -82,7 +111,28 @@ dv_body_row_begin(DvBody *body)
 	row = &body->rows[body->nrows];
 	row->targets.start = body->targets.len;
 	row->fields.start = body->fields.len;
+	row->first_field = body->ntracked;
+	row->nfields = 0;
 	body->open = true;
+}
+
+/* The field that begins at start, its value at value, is complete. */
+static void
+track_field(DvBody *body, int start, int value)
+{
+	DvBodyField *field;
+
+	if (body->ntracked == body->tracked_cap)
+	{
+		body->tracked_cap *= 2;
+		body->tracked = repalloc(body->tracked, body->tracked_cap * sizeof(DvBodyField));
+	}
+	field = &body->tracked[body->ntracked++];
+	field->mark = body->mark;
+	field->start = start;
+	field->value = value;
+	field->len = body->fields.len - start;
+	body->rows[body->nrows].nfields++;
 }
 
 static void
@@ -125,35 +175,74 @@ check_value(DvJson kind, const char *text, size_t len)
 	}
 }
 
+void
+dv_body_name(DvBodyName *name, const char *plain)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	appendStringInfoChar(&text, ',');
+	append_text(&text, plain, strlen(plain));
+	appendStringInfoChar(&text, ':');
+	name->text = text.data;
+	name->len = text.len;
+}
+
+static void
+refuse_value(const DvBodyName *name, const DvBodyValue *value, DvError *error)
+{
+	dv_error_set(error, DV_ERROR_DATA, "the value \"%.*s\" of %.*s cannot be sent as a %s",
+				 (int) Min(value->len, 100), value->text, name->len - 2, name->text + 1,
+				 value->kind == DV_JSON_NUMBER
+					 ? "number"
+					 : (value->kind == DV_JSON_RAW ? "JSON value" : "boolean"));
+}
+
+bool
+dv_body_member(DvBody *body, const DvBodyName *name, const DvBodyValue *value, DvError *error)
+{
+	StringInfo out = &body->fields;
+	int start = out->len;
+	int comma = start > body->rows[body->nrows].fields.start ? 0 : 1;
+	int at;
+
+	Assert(body->open);
+	if (!check_value(value->kind, value->text, value->len))
+	{
+		refuse_value(name, value, error);
+		return false;
+	}
+	appendBinaryStringInfo(out, name->text + comma, name->len - comma);
+	at = out->len;
+	switch (value->kind)
+	{
+		case DV_JSON_NULL:
+			appendBinaryStringInfo(out, "null", 4);
+			break;
+		case DV_JSON_STRING:
+			append_text(out, value->text, value->len);
+			break;
+		default:
+			appendBinaryStringInfo(out, value->text, (int) value->len);
+			break;
+	}
+	if (body->tracked != NULL)
+		track_field(body, start, at);
+	return true;
+}
+
 bool
 dv_body_field(DvBody *body, const char *name, DvJson kind, const char *text, size_t len,
 			  DvError *error)
 {
-	StringInfo out = &body->fields;
+	DvBodyName member;
+	DvBodyValue value = {kind, text, len};
+	bool done;
 
-	Assert(body->open);
-	if (!check_value(kind, text, len))
-	{
-		dv_error_set(error, DV_ERROR_DATA, "the value \"%.*s\" of \"%s\" cannot be sent as a %s",
-					 (int) Min(len, 100), text, name,
-					 kind == DV_JSON_NUMBER ? "number"
-											: (kind == DV_JSON_RAW ? "JSON value" : "boolean"));
-		return false;
-	}
-	append_name(out, body->rows[body->nrows].fields.start, name);
-	switch (kind)
-	{
-		case DV_JSON_NULL:
-			appendStringInfoString(out, "null");
-			break;
-		case DV_JSON_STRING:
-			append_text(out, text, len);
-			break;
-		default:
-			appendBinaryStringInfo(out, text, (int) len);
-			break;
-	}
-	return true;
+	dv_body_name(&member, name);
+	done = dv_body_member(body, &member, &value, error);
+	pfree(member.text);
+	return done;
 }
 
 void
@@ -190,6 +279,7 @@ dv_body_row_abandon(DvBody *body)
 		return;
 	cut(&body->targets, body->rows[body->nrows].targets.start);
 	cut(&body->fields, body->rows[body->nrows].fields.start);
+	body->ntracked = body->rows[body->nrows].first_field;
 	body->open = false;
 }
 
@@ -197,6 +287,53 @@ int
 dv_body_rows(const DvBody *body)
 {
 	return body->nrows;
+}
+
+int
+dv_body_fields(const DvBody *body, int row, const DvBodyField **fields)
+{
+	Assert(row >= 0 && row < body->nrows && body->tracked != NULL);
+	*fields = &body->tracked[body->rows[row].first_field];
+	return body->rows[row].nfields;
+}
+
+const char *
+dv_body_value(const DvBody *body, const DvBodyField *field, size_t *len)
+{
+	*len = (size_t) (field->start + field->len - field->value);
+	return body->fields.data + field->value;
+}
+
+/* What is kept moves to the front of the row's run; a field's comma stands before its name. */
+void
+dv_body_keep(DvBody *body, int row, const bool *keep)
+{
+	Row *one = &body->rows[row];
+	DvBodyField *fields = &body->tracked[one->first_field];
+	char *data = body->fields.data;
+	int to = one->fields.start;
+	int kept = 0;
+
+	for (int i = 0; i < one->nfields; i++)
+	{
+		DvBodyField field = fields[i];
+		int comma = data[field.start] == ',';
+		int len = field.len - comma;
+
+		if (!keep[i])
+			continue;
+		if (kept > 0)
+			data[to++] = ',';
+		memmove(data + to, data + field.start + comma, len);
+		fields[kept].mark = field.mark;
+		fields[kept].start = to - (kept > 0);
+		fields[kept].value = to + (field.value - field.start - comma);
+		fields[kept].len = len + (kept > 0);
+		to += len;
+		kept++;
+	}
+	one->nfields = kept;
+	one->fields.len = to - one->fields.start;
 }
 
 /* Members, and for each row two braces and two commas. */

@@ -398,6 +398,13 @@ short_escape(char c)
 	}
 }
 
+/* Bytes that do not stand for themselves in a JSON string: controls, quote, backslash. */
+static const bool escaped[256] = {
+	true, true, true, true, true, true, true, true, true,         true,          true, true,
+	true, true, true, true, true, true, true, true, true,         true,          true, true,
+	true, true, true, true, true, true, true, true, ['"'] = true, ['\\'] = true,
+};
+
 void
 dv_json_escape(StringInfo out, const char *text, size_t len)
 {
@@ -408,7 +415,7 @@ dv_json_escape(StringInfo out, const char *text, size_t len)
 	{
 		unsigned char c = (unsigned char) *text;
 
-		if (c >= 0x20 && c != '"' && c != '\\')
+		if (!escaped[c])
 			continue;
 		appendBinaryStringInfo(out, run, (int) (text - run));
 		run = text + 1;

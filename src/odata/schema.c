@@ -167,6 +167,7 @@ add_choice(DvAttribute *attribute, const json_t *option)
 		return;
 	attribute->choices[attribute->nchoices].value = (int) json_integer_value(value);
 	attribute->choices[attribute->nchoices].label = label_text(json_object_get(option, "Label"));
+	attribute->choices[attribute->nchoices].state = int_member(option, "State", -1);
 	attribute->nchoices++;
 }
 
@@ -253,6 +254,19 @@ attribute_precision(DvType type, const json_t *object)
 }
 
 static void
+read_bounds(DvAttribute *attribute, const json_t *object)
+{
+	const json_t *least = json_object_get(object, "MinValue");
+	const json_t *most = json_object_get(object, "MaxValue");
+
+	attribute->bounded = json_is_number(least) && json_is_number(most);
+	if (!attribute->bounded)
+		return;
+	attribute->least = json_number_value(least);
+	attribute->most = json_number_value(most);
+}
+
+static void
 read_attribute(DvAttribute *attribute, DvType type, const json_t *object,
 			   const json_t *relationships)
 {
@@ -266,6 +280,8 @@ read_attribute(DvAttribute *attribute, DvType type, const json_t *object,
 	attribute->type = type;
 	attribute->max_length = int_member(object, "MaxLength", 0);
 	attribute->precision = attribute_precision(type, object);
+	attribute->max_kb = int_member(object, "MaxSizeInKB", 0);
+	read_bounds(attribute, object);
 	attribute->required = required != NULL && strcmp(required, "SystemRequired") == 0;
 	attribute->creatable = flag_member(object, "IsValidForCreate", true);
 	attribute->updatable = flag_member(object, "IsValidForUpdate", true);

@@ -15,6 +15,7 @@ typedef struct DvChoice
 {
 	int value;
 	char *label; /* user's language; NULL when unlabelled */
+	int state;   /* of a status: the state that it belongs to; -1 elsewhere */
 } DvChoice;
 
 typedef struct DvAttribute
@@ -26,7 +27,11 @@ typedef struct DvAttribute
 	DvType type;
 	int max_length; /* characters; 0 unknown */
 	int precision;  /* digits after the point; -1 unknown */
-	bool required;  /* SystemRequired */
+	bool bounded;   /* least and most are known */
+	double least;   /* numbers; as near as a double comes */
+	double most;
+	int max_kb;    /* images; 0 unknown */
+	bool required; /* SystemRequired */
 	bool creatable;
 	bool updatable;
 	bool computed; /* calculated, rollup, formula */

@@ -93,8 +93,8 @@ check_settable(const DvTable *table, const DvColumn *column, bool is_partition)
 {
 	const char *reason;
 
-	if (column->label_of)
-		reason = "it is the label of another column";
+	if (column->label_of && column->read_only)
+		reason = "it is the label of a column that is not written";
 	else if (column->is_primary_id)
 		reason = "it is the primary id";
 	else if (is_partition)
@@ -103,11 +103,9 @@ check_settable(const DvTable *table, const DvColumn *column, bool is_partition)
 		reason = "it has option read_only";
 	else
 		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_FDW_INVALID_COLUMN_NAME),
-			 errmsg("column \"%s\" of foreign table \"%s\" cannot be set: %s", column->name,
-					table->name, reason),
-			 column->label_of ? errhint("Set the column of \"%s\" itself.", column->label_of) : 0));
+	ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_COLUMN_NAME),
+					errmsg("column \"%s\" of foreign table \"%s\" cannot be set: %s", column->name,
+						   table->name, reason)));
 }
 
 /* Columns that the INSERT names or that have a default: the planner's NULLs are not in here. */
@@ -135,19 +133,51 @@ insert_columns(PlannerInfo *root, const DvTable *table)
 	return attnums;
 }
 
+static bool
+is_named(const DvColumn *column, const Bitmapset *updated)
+{
+	return bms_is_member(column->attnum - FirstLowInvalidHeapAttributeNumber, updated);
+}
+
 /* The lookup that a companion column names the table of must be set together with it. */
 static void
 check_companion(const DvTable *table, const DvColumn *companion, const Bitmapset *updated)
 {
 	const DvColumn *lookup = dv_table_column_logical(table, companion->target_of);
 
-	if (lookup == NULL ||
-		!bms_is_member(lookup->attnum - FirstLowInvalidHeapAttributeNumber, updated))
-		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_COLUMN_NAME),
-						errmsg("column \"%s\" of foreign table \"%s\" cannot be set alone",
-							   companion->name, table->name),
-						errhint("It names the table that \"%s\" points to: set both.",
-								lookup ? lookup->name : companion->target_of)));
+	for (int i = 0; i < table->ncolumns; i++)
+	{
+		const DvColumn *column = &table->columns[i];
+
+		if ((dv_writerules_own(column) || column->key_of) &&
+			strcmp(column->logical, companion->target_of) == 0 && is_named(column, updated))
+			return;
+	}
+	ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_COLUMN_NAME),
+					errmsg("column \"%s\" of foreign table \"%s\" cannot be set alone",
+						   companion->name, table->name),
+					errhint("It names the table that \"%s\" points to: set both.",
+							lookup ? lookup->name : companion->target_of)));
+}
+
+/*
+ * A column that the statement does not set and that travels only since a
+ * trigger may have changed it.  Labels and keys of targets say again what the
+ * row had before, and so does a value that the statement sets by one of those.
+ */
+static bool
+goes_along(const DvTable *table, const DvColumn *column, const Bitmapset *updated)
+{
+	if (!dv_writerules_own(column))
+		return false;
+	for (int i = 0; i < table->ncolumns; i++)
+	{
+		const DvColumn *other = &table->columns[i];
+
+		if (dv_writerules_partners(other, column) && is_named(other, updated))
+			return false;
+	}
+	return true;
 }
 
 static List *
@@ -164,13 +194,14 @@ update_columns(PlannerInfo *root, Index resultRelation, Relation rel, const DvTa
 	for (int i = 0; i < table->ncolumns; i++)
 	{
 		const DvColumn *column = &table->columns[i];
-		bool named = bms_is_member(column->attnum - FirstLowInvalidHeapAttributeNumber, updated);
+		bool named = is_named(column, updated);
 
 		if (named && column->target_of)
 			check_companion(table, column, updated);
 		else if (named)
 			check_settable(table, column, column == partition);
-		if ((named || all) && column != partition && dv_writerules_sendable(column, true))
+		if ((named || (all && goes_along(table, column, updated))) && column != partition &&
+			dv_writerules_sendable(column, true))
 			attnums = lappend_int(attnums, column->attnum);
 	}
 	return attnums;

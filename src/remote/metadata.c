@@ -18,8 +18,10 @@
  * mapping, since labels come in the caller's language and custom tables differ
  * in visibility.  It is dropped when a server or mapping changes; what a caller
  * still holds lives until the end of the transaction.  It does not watch the
- * environment: a choice that a maker adds is seen by the next session, or after
- * dataverse_disconnect.
+ * environment.  A caller who misses something, such as a choice that a maker
+ * has just added, has the table asked for anew, but not oftener than the
+ * service's own caches change (sheet 2.6): a join may miss the same label in
+ * every row.
  */
 #include "postgres.h"
 
@@ -35,6 +37,7 @@
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
+#include "utils/timestamp.h"
 
 #include "remote/document.h"
 #include "remote/metadata.h"
@@ -54,6 +57,7 @@ typedef struct CacheEntry
 	CacheKey key;
 	MemoryContext context; /* holds schema; NULL while there is none */
 	DvSchema *schema;
+	TimestampTz fetched; /* when schema was asked for; 0: never */
 	bool bulk_known;
 	bool bulk;
 } CacheEntry;
@@ -72,7 +76,7 @@ static bool cache_stale = false;
 	"\"AttributeOf\",\"ColumnNumber\",\"IsValidForRead\",\"IsValidForCreate\","                    \
 	"\"IsValidForUpdate\",\"IsValidODataAttribute\",\"IsPrimaryName\",\"RequiredLevel\","          \
 	"\"SourceType\",\"MaxLength\",\"Precision\",\"PrecisionSource\",\"DateTimeBehavior\","         \
-	"\"Targets\",\"OptionSet\""
+	"\"Targets\",\"OptionSet\",\"MinValue\",\"MaxValue\",\"MaxSizeInKB\""
 #define RELATIONSHIP_MEMBERS                                                                       \
 	"\"ReferencedEntity\",\"ReferencingAttribute\",\"ReferencingEntityNavigationPropertyName\""
 #define KEY_MEMBERS "\"LogicalName\",\"KeyAttributes\",\"EntityKeyIndexStatus\""
@@ -218,12 +222,20 @@ ensure_cache(void)
 
 /* What a caller may still point at goes with the transaction. */
 static void
-drop_entry(CacheEntry *entry)
+forget_schema(CacheEntry *entry)
 {
 	if (entry->context != NULL && IsTransactionState())
 		MemoryContextSetParent(entry->context, TopTransactionContext);
 	else if (entry->context != NULL)
 		MemoryContextDelete(entry->context);
+	entry->context = NULL;
+	entry->schema = NULL;
+}
+
+static void
+drop_entry(CacheEntry *entry)
+{
+	forget_schema(entry);
 	hash_search(cache, &entry->key, HASH_REMOVE, NULL);
 }
 
@@ -272,6 +284,7 @@ lookup(const CacheKey *key, HASHACTION action)
 	{
 		entry->context = NULL;
 		entry->schema = NULL;
+		entry->fetched = 0;
 		entry->bulk_known = false;
 	}
 	return entry;
@@ -290,31 +303,65 @@ fetch_one(DvService *service, const char *logical, MemoryContext context)
 	return n > 0 ? schemas : NULL;
 }
 
+/* Asks for a table and puts what comes into the cache, the lack of it, too. */
+static const DvSchema *
+fetch_into_cache(DvService *service, const char *logical)
+{
+	MemoryContext context = AllocSetContextCreate(
+		TopTransactionContext, "dataverse_fdw table metadata", ALLOCSET_DEFAULT_SIZES);
+	DvSchema *schema = fetch_one(service, logical, context);
+	CacheEntry *entry;
+	CacheKey key;
+
+	if (make_key(service, logical, &key))
+	{
+		entry = lookup(&key, HASH_ENTER);
+		forget_schema(entry);
+		entry->fetched = GetCurrentTimestamp();
+		entry->schema = schema;
+		entry->context = schema != NULL ? context : NULL;
+	}
+	if (schema == NULL)
+		MemoryContextDelete(context);
+	else if (strlen(logical) < CACHE_NAME_LEN)
+		MemoryContextSetParent(context, CacheMemoryContext);
+	return schema;
+}
+
+/* Is what we have as good as what the service might tell? */
+static bool
+is_fresh(const CacheEntry *entry)
+{
+	return entry->fetched != 0 &&
+		   !TimestampDifferenceExceeds(entry->fetched, GetCurrentTimestamp(), DV_METADATA_FRESH_MS);
+}
+
+static CacheEntry *
+cached(DvService *service, const char *logical)
+{
+	CacheKey key;
+
+	return make_key(service, logical, &key) ? lookup(&key, HASH_FIND) : NULL;
+}
+
 const DvSchema *
 dv_metadata_table(DvService *service, const char *logical)
 {
-	CacheKey key;
-	bool cacheable = make_key(service, logical, &key);
-	CacheEntry *entry = cacheable ? lookup(&key, HASH_FIND) : NULL;
-	MemoryContext context;
-	DvSchema *schema;
+	CacheEntry *entry = cached(service, logical);
 
-	if (entry != NULL && entry->schema != NULL)
+	if (entry != NULL && (entry->schema != NULL || is_fresh(entry)))
 		return entry->schema;
+	return fetch_into_cache(service, logical);
+}
 
-	context = AllocSetContextCreate(TopTransactionContext, "dataverse_fdw table metadata",
-									ALLOCSET_DEFAULT_SIZES);
-	schema = fetch_one(service, logical, context);
-	if (schema == NULL)
-		MemoryContextDelete(context);
-	else if (cacheable)
-	{
-		entry = lookup(&key, HASH_ENTER);
-		MemoryContextSetParent(context, CacheMemoryContext);
-		entry->context = context;
-		entry->schema = schema;
-	}
-	return schema;
+const DvSchema *
+dv_metadata_again(DvService *service, const char *logical)
+{
+	CacheEntry *entry = cached(service, logical);
+
+	if (entry != NULL && is_fresh(entry))
+		return entry->schema;
+	return fetch_into_cache(service, logical);
 }
 
 /*

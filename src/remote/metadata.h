@@ -23,6 +23,13 @@ extern void dv_metadata_fetch(DvService *service, List *names, DvSchema **schema
 extern const DvSchema *dv_metadata_table(DvService *service, const char *logical);
 
 /*
+ * The same for a caller who has looked into it and misses something: asked anew
+ * unless that was done less than DV_METADATA_FRESH_MS ago.  What
+ * dv_metadata_table returned before stays valid.
+ */
+extern const DvSchema *dv_metadata_again(DvService *service, const char *logical);
+
+/*
  * Does the table take CreateMultiple and UpdateMultiple, and with them
  * UpsertMultiple (sheet 5.5)? Asked once, remembered.  A user who may not ask
  * gets false: $batch works everywhere.
@@ -33,5 +40,8 @@ extern bool dv_metadata_bulk(DvService *service, const char *logical);
 extern void dv_metadata_reset(Oid serverid);
 
 #define DV_METADATA_CHUNK 50
+
+/* The service caches metadata and labels for about as long (sheet 2.6). */
+#define DV_METADATA_FRESH_MS 30000
 
 #endif /* DV_REMOTE_METADATA_H */

@@ -140,6 +140,8 @@ typedef struct ColumnOptions
 	int type;
 	char *label_of;
 	char *target_of;
+	char *key_of;
+	char *target_key;
 	char *navigation;
 	char *target;
 	bool read_only;
@@ -198,6 +200,10 @@ static const Option options[] = {
 	"with on_error ignore: the local table, with its schema, that refused rows go to"},
 	{"result_table", BOTH, SETTING(result_table), take_relation, NULL,
 	"local table, with its schema, that gets a line for what became of each row"},
+	{"skip_unchanged", BOTH, SETTING(skip_unchanged), take_bool, "false",
+	"upserts and updates read the rows first, and write only what differs"},
+	{"validate", BOTH, SETTING(validate), take_bool, "false",
+	"rows are checked by the metadata (lengths, ranges, choices) before they are sent"},
 	{"bypass_business_logic", BOTH, SETTING(bypass_business_logic), take_text_word, NULL,
 	"custom logic that writes skip: CustomSync, CustomAsync or CustomSync,CustomAsync",
 	.words = bypass_words},
@@ -226,9 +232,13 @@ static const Option options[] = {
 	{"attribute_type", ON_COLUMN, COLUMN(type), take_type, NULL,
 	"Dataverse type of the column: decides what is pushed down and how values are written"},
 	{"label_of", ON_COLUMN, COLUMN(label_of), take_text, NULL,
-	"the column shows the label (formatted value) of this Dataverse column"},
+	"the column shows the label (formatted value) of this Dataverse column, and writes it by its label"},
 	{"target_of", ON_COLUMN, COLUMN(target_of), take_text, NULL,
 	"the column shows the table that this lookup points to"},
+	{"key_of", ON_COLUMN, COLUMN(key_of), take_text, NULL,
+	"the column writes this lookup, by an alternate key of the row that it points to; it reads as null"},
+	{"target_key", ON_COLUMN, COLUMN(target_key), take_text, NULL,
+	"with key_of: the column of that key, by its name in the target table"},
 	{"navigation_property", ON_COLUMN, COLUMN(navigation), take_text, NULL,
 	"navigation property through which a lookup is written, in its exact case"},
 	{"target", ON_COLUMN, COLUMN(target), take_text, NULL,
@@ -626,6 +636,8 @@ static const struct
 	{ON_COLUMN, "label_of", "target_of"},
 	{ON_COLUMN, "label_of", "navigation_property"},
 	{ON_COLUMN, "target_of", "navigation_property"},
+	{ON_COLUMN, "key_of", "label_of"},
+	{ON_COLUMN, "key_of", "target_of"},
 };
 
 static const struct
@@ -641,6 +653,9 @@ static const struct
 	 "Use IMPORT FOREIGN SCHEMA, or take the name from the table's metadata (EntitySetName)."},
 	{ON_USER, "client_secret", "client_id",
 	 "Give the application (client) id that the secret belongs to."},
+	{ON_COLUMN, "key_of", "target_key",
+	 "Name the column of the target's alternate key whose value this column holds."},
+	{ON_COLUMN, "target_key", "key_of", "Name the lookup that this column writes."},
 };
 
 static void
@@ -779,22 +794,35 @@ set_names(DvColumn *column, const char *name, bool is_lookup)
 }
 
 /*
- * Labels and targets read an annotation of another column's property.  Their
- * type stays unknown whatever the options say, so that nothing takes them for
- * that column in a condition.  A label is never sent; a target is, as the table
- * that its lookup is bound to.
+ * Labels and targets read an annotation of another column's property, keys of
+ * targets nothing at all.  Their type stays unknown whatever the options say, so
+ * that nothing takes them for that column in a condition.  A target is sent as
+ * the table that its lookup is bound to, the others in place of the value.
  */
 static void
 set_companion(DvColumn *column, const ColumnOptions *given_options)
 {
-	const char *of =
-		given_options->label_of != NULL ? given_options->label_of : given_options->target_of;
+	const char *of = given_options->label_of;
 
-	set_names(column, of, given_options->target_of != NULL);
-	column->label_of = given_options->label_of != NULL ? column->logical : NULL;
-	column->target_of = given_options->target_of != NULL ? column->logical : NULL;
+	if (of == NULL)
+		of = given_options->target_of != NULL ? given_options->target_of : given_options->key_of;
+	set_names(column, of, given_options->label_of == NULL);
 	column->type = DV_TYPE_UNKNOWN;
-	column->read_only = given_options->label_of != NULL || given_options->read_only;
+	column->read_only = given_options->read_only;
+	if (given_options->label_of != NULL)
+		column->label_of = column->logical;
+	else if (given_options->target_of != NULL)
+		column->target_of = column->logical;
+	else
+	{
+		column->key_of = column->logical;
+		column->target_type = (DvType) given_options->type;
+		column->target_key = dv_type_is_lookup(column->target_type)
+								 ? psprintf("_%s_value", given_options->target_key)
+								 : given_options->target_key;
+		column->navigation = given_options->navigation;
+		column->target = given_options->target;
+	}
 }
 
 static void
@@ -812,7 +840,7 @@ read_column(DvColumn *column, Oid relid, Form_pg_attribute attribute)
 
 	take_defaults(HOME_COLUMN, &found);
 	take_given(GetForeignColumnOptions(relid, attribute->attnum), ON_COLUMN, HOME_COLUMN, &found);
-	if (found.label_of != NULL || found.target_of != NULL)
+	if (found.label_of != NULL || found.target_of != NULL || found.key_of != NULL)
 	{
 		set_companion(column, &found);
 		return;
@@ -825,7 +853,18 @@ read_column(DvColumn *column, Oid relid, Form_pg_attribute attribute)
 			  dv_type_is_lookup(column->type));
 }
 
-/* A label's property is that of the column it belongs to, which may be a lookup. */
+/* Does a label of this column say what its value is? A lookup's is only a name. */
+static bool
+is_labelled_choice(const DvColumn *column)
+{
+	return dv_type_is_choice(column->type) || column->type == DV_TYPE_MULTISELECT ||
+		   column->type == DV_TYPE_BOOLEAN || column->type == DV_TYPE_UNKNOWN;
+}
+
+/*
+ * A label's property is that of the column it belongs to, which may be a lookup.
+ * It is written if that column is.
+ */
 static void
 resolve_companions(DvTable *table)
 {
@@ -837,9 +876,18 @@ resolve_companions(DvTable *table)
 		if (column->label_of == NULL)
 			continue;
 		whose = dv_table_column_logical(table, column->label_of);
-		if (whose != NULL)
-			column->property = whose->property;
+		if (whose == NULL)
+			continue;
+		column->property = whose->property;
+		column->read_only = column->read_only || whose->read_only || !is_labelled_choice(whose);
 	}
+}
+
+/* Is its value the Dataverse column's own? */
+static bool
+is_own(const DvColumn *column)
+{
+	return column->label_of == NULL && column->target_of == NULL && column->key_of == NULL;
 }
 
 static void
@@ -854,12 +902,18 @@ read_columns(DvTable *table, TupleDesc desc)
 		if (attribute->attisdropped)
 			continue;
 		read_column(column, table->relid, attribute);
-		column->is_primary_id = table->primary_id != NULL && column->label_of == NULL &&
-								column->target_of == NULL &&
+		column->is_primary_id = table->primary_id != NULL && is_own(column) &&
 								strcmp(column->logical, table->primary_id) == 0;
 		table->ncolumns++;
 	}
 	resolve_companions(table);
+}
+
+static const char *
+not_own_reason(const DvColumn *column)
+{
+	return column->key_of != NULL ? "is part of another table's key"
+								  : "shows a label or a target table";
 }
 
 static void
@@ -872,12 +926,12 @@ read_key(DvTable *table, const List *names)
 	{
 		DvColumn *column = dv_table_column_named(table, lfirst(cell));
 
-		if (column == NULL || column->label_of != NULL || column->target_of != NULL)
+		if (column == NULL || !is_own(column))
 			ereport(ERROR,
 					(errcode(ERRCODE_FDW_COLUMN_NAME_NOT_FOUND),
 					 errmsg("column \"%s\" in option \"key\" of foreign table \"%s\" %s",
 							(char *) lfirst(cell), table->name,
-							column == NULL ? "does not exist" : "shows a label or a target table"),
+							column == NULL ? "does not exist" : not_own_reason(column)),
 					 errhint("List the columns of the alternate key by their names in the foreign "
 							 "table.")));
 		column->is_key = true;
@@ -960,8 +1014,7 @@ DvColumn *
 dv_table_column_logical(const DvTable *table, const char *logical)
 {
 	for (int i = 0; i < table->ncolumns; i++)
-		if (table->columns[i].label_of == NULL && table->columns[i].target_of == NULL &&
-			strcmp(table->columns[i].logical, logical) == 0)
+		if (is_own(&table->columns[i]) && strcmp(table->columns[i].logical, logical) == 0)
 			return &table->columns[i];
 	return NULL;
 }

@@ -47,6 +47,8 @@ typedef struct DvSettings
 	int reject_limit;            /* refused rows tolerated; 0: any number */
 	char *reject_table;          /* schema.table in SQL's spelling, or NULL */
 	char *result_table;          /* the same */
+	bool skip_unchanged;
+	bool validate;
 	char *bypass_business_logic; /* header value, or NULL */
 	bool bypass_flows;
 	bool suppress_duplicate_detection; /* true is the service's default */
@@ -101,6 +103,10 @@ typedef struct DvColumn
 	char *target_of;  /* logical name, or NULL */
 	char *navigation; /* navigation_property, or NULL */
 	char *target;     /* target entity set, or NULL */
+	char *key_of;     /* logical name of the lookup that this column writes by a key
+					   * of its target; or NULL */
+	char *target_key; /* with it: the target's property */
+	DvType target_type;
 	bool read_only;
 	bool is_key; /* part of the alternate key */
 	bool is_primary_id;
@@ -133,8 +139,9 @@ extern bool dv_options_updatable(Oid relid);
 /* NULL when there is none. */
 extern DvColumn *dv_table_column(const DvTable *table, AttrNumber attnum);
 extern DvColumn *dv_table_column_named(const DvTable *table, const char *name);
-extern DvColumn *dv_table_column_logical(const DvTable *table,
-										 const char *logical); /* not labels or targets */
+extern DvColumn *
+dv_table_column_logical(const DvTable *table,
+						const char *logical); /* not labels, targets, keys of targets */
 
 /*
  * The datetime column by whose ranges the table may be read, or NULL: the one

@@ -39,6 +39,7 @@ typedef struct DvCounters
 	uint64 bytes_in;
 	uint64 bytes_out;
 	uint64 throttled_ms; /* slept because the service asked for it */
+	uint64 unchanged;    /* rows not written, since the service has them as they are */
 } DvCounters;
 
 typedef struct DvCallSpec

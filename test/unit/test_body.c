@@ -156,9 +156,69 @@ test_many(void)
 	dv_body_free(body);
 }
 
+static char *
+value(const DvBody *body, int row, int field)
+{
+	const DvBodyField *fields;
+	size_t len;
+	const char *text;
+
+	if (field >= dv_body_fields(body, row, &fields))
+		return "(none)";
+	text = dv_body_value(body, &fields[field], &len);
+	return psprintf("%d %.*s", fields[field].mark, (int) len, text);
+}
+
+static void
+test_keep(void)
+{
+	static const bool first[] = {true, false, false};
+	static const bool last[] = {false, false, true};
+	static const bool some[] = {false, true, true};
+	static const bool none[] = {false, false, false};
+	DvBody *body = dv_body_create();
+	int i;
+
+	dv_body_track(body);
+	for (i = 0; i < 5; i++)
+	{
+		dv_body_row_begin(body);
+		dv_body_target_field(body, "id", psprintf("%d", i));
+		dv_body_mark(body, 7);
+		field(body, "a", DV_JSON_STRING, "x\"y");
+		dv_body_mark(body, 8);
+		field(body, "b", DV_JSON_NUMBER, psprintf("%d", i));
+		field(body, "c", DV_JSON_NULL, NULL);
+		dv_body_row_end(body);
+		dv_body_row_begin(body);
+		field(body, "gone", DV_JSON_NULL, NULL);
+		dv_body_row_abandon(body);
+	}
+	is(value(body, 4, 0), "7 \"x\\\"y\"", "a tracked text");
+	is(value(body, 4, 1), "8 4", "a tracked number");
+	is(value(body, 0, 2), "8 null", "a tracked null");
+	dv_body_keep(body, 0, first);
+	dv_body_keep(body, 1, last);
+	dv_body_keep(body, 2, some);
+	dv_body_keep(body, 3, none);
+	is(single(body, 0), "{\"a\":\"x\\\"y\"}", "the first field kept");
+	is(single(body, 1), "{\"c\":null}", "the last");
+	is(single(body, 2), "{\"b\":2,\"c\":null}", "two");
+	is(single(body, 3), "{}", "none");
+	is(single(body, 4), "{\"a\":\"x\\\"y\",\"b\":4,\"c\":null}", "other rows stay");
+	is(value(body, 2, 0), "8 2", "what is kept is still tracked");
+	is(value(body, 2, 2), "(none)", "what is not, is not");
+	dv_body_keep(body, 2, last + 1);
+	is(single(body, 2), "{\"c\":null}", "and can be left out in turn");
+	is(targets(body, (int[]){3, 2}, 2), "{\"Targets\":[{\"id\":\"3\"},{\"id\":\"2\",\"c\":null}]}",
+	   "as targets");
+	dv_body_free(body);
+}
+
 int
 main(void)
 {
+	test_keep();
 	test_rows();
 	test_values();
 	test_many();

@@ -291,6 +291,39 @@ test_documents(void)
 	parse("{\"value\":[{\"EntitySetName\":\"x\"}]}", &s, &n, false, "a table without a name");
 }
 
+/* What a value may be (sheet 9.3, 9.4). */
+static void
+test_limits(void)
+{
+	static const char json[] =
+		"{\"LogicalName\":\"t\",\"Attributes\":["
+		"{\"LogicalName\":\"n\",\"AttributeTypeName\":{\"Value\":\"DecimalType\"},"
+		"\"MinValue\":-10,\"MaxValue\":922337203685477.5807},"
+		"{\"LogicalName\":\"half\",\"AttributeTypeName\":{\"Value\":\"IntegerType\"},"
+		"\"MinValue\":null,\"MaxValue\":5},"
+		"{\"LogicalName\":\"i\",\"AttributeTypeName\":{\"Value\":\"ImageType\"},"
+		"\"MaxSizeInKB\":10240},"
+		"{\"LogicalName\":\"statuscode\",\"AttributeTypeName\":{\"Value\":\"StatusType\"},"
+		"\"OptionSet\":{\"Options\":[{\"Value\":1,\"State\":0},{\"Value\":2,\"State\":1},"
+		"{\"Value\":3}]}}]}";
+	DvSchema *schemas;
+	DvError error = {0};
+	const DvAttribute *a;
+	int n;
+
+	ok(dv_schema_parse(json, strlen(json), &schemas, &n, &error) && n == 1, "a table with limits");
+	a = must_have(schemas, "n");
+	ok(a->bounded && a->least == -10 && a->most > 922337203685477 && a->most < 922337203685478,
+	   "bounds, whole or not");
+	ok(!must_have(schemas, "half")->bounded, "one bound is none");
+	is_int(must_have(schemas, "i")->max_kb, 10240, "size of an image");
+	is_int(must_have(schemas, "n")->max_kb, 0, "no size");
+	a = must_have(schemas, "statuscode");
+	is_int(a->choices[0].state, 0, "a status's state");
+	is_int(a->choices[1].state, 1, "another's");
+	is_int(a->choices[2].state, -1, "none told");
+}
+
 static void
 test_pg_types(void)
 {
@@ -345,6 +378,7 @@ main(void)
 		test_keys(&schemas[0]);
 	}
 	test_documents();
+	test_limits();
 	test_pg_types();
 	return done_testing();
 }

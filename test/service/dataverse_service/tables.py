@@ -1021,6 +1021,7 @@ def _sample_everything() -> Table:
             lookup("sample_ParentId", "Parent", "sample_everything", nav="sample_ParentId"),
             customer("sample_CustomerId", "Customer", nav="sample_CustomerId"),
             image("sample_Image", "Image", full_image=True, max_size_kb=64),
+            image("sample_Photo", "Photo"),
             integer("sample_Calculated", "Calculated", low=-2147483648, source_type=1, **_FIXED),
             text("sample_WriteOnce", "Write Once", 100, updatable=False),
             currency(),

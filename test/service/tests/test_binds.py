@@ -23,6 +23,50 @@ def test_bind_by_alternate_key(crm):
     assert row(crm, "contacts", own)["_parentcustomerid_value"] == account
 
 
+@pytest.mark.parametrize("key, values", [
+    ("sample_integer={n},sample_date=2024-02-29", {"sample_date": "2024-02-29"}),
+    ("sample_date=2024-02-29,sample_integer={n}", {"sample_date": "2024-02-29"})])
+def test_bind_by_a_key_of_several_columns(crm, key, values):
+    """Sheet 1.5: the order of the columns is free."""
+    number = int(fresh("")) + (1000 if key.startswith("sample_d") else 0)
+    up = make(crm, "sample_everythings", sample_integer=number, **values)
+    own = crm.post("sample_everythings", {
+        "sample_ParentId@odata.bind": f"/sample_everythings({key.format(n=number)})"}).created_id
+    assert row(crm, "sample_everythings", own)["_sample_parentid_value"] == up
+
+
+def test_bind_by_a_decimal_key(crm):
+    up = make(crm, "sample_everythings", sample_decimal=1.25)
+    own = crm.post("sample_everythings", {
+        "sample_ParentId@odata.bind": "/sample_everythings(sample_decimal=1.25)"}).created_id
+    assert row(crm, "sample_everythings", own)["_sample_parentid_value"] == up
+
+
+def test_bind_by_half_a_key(crm):
+    refused(crm.post("sample_everythings", {"sample_ParentId@odata.bind":
+                                            "/sample_everythings(sample_integer=1)"}),
+            400, "0x80060888")
+
+
+def test_binds_by_key_in_a_bulk_message(crm):
+    """Each target its own; one that is not there refuses them all (5.2)."""
+    kind = "Microsoft.Dynamics.CRM.geo_subdivision"
+    make(crm, "geo_countries", geo_name="K1", geo_alpha2="K1")
+    make(crm, "geo_countries", geo_name="K2", geo_alpha2="K2")
+
+    def targets(*countries):
+        return {"Targets": [{"@odata.type": kind, "geo_name": f"bulk {name}",
+                             "geo_CountryId@odata.bind": f"/geo_countries(geo_alpha2='{name}')"}
+                            for name in countries]}
+
+    message = "geo_subdivisions/Microsoft.Dynamics.CRM.CreateMultiple"
+    made = crm.post(message, targets("K1", "k2")).json()["Ids"]
+    found = [row(crm, "geo_subdivisions", one)["_geo_countryid_value"] for one in made]
+    names = [row(crm, "geo_countries", one)["geo_alpha2"] for one in found]
+    assert names == ["K1", "K2"]
+    refused(crm.post(message, targets("K1", "none")), 404, "0x80060891")
+
+
 def test_bind_to_a_key_that_matches_no_row(crm):
     message = refused(crm.post("contacts", {"lastname": "C", "parentcustomerid_account@odata.bind":
                                             "/accounts(accountnumber='none')"}), 404, "0x80060891")

@@ -181,3 +181,14 @@ def test_refusals_on_update(crm, body, code):
 
 def test_digits_beyond_the_precision_are_rounded(crm):
     assert stored(crm, sample_double=47.6395831) == [47.63958]
+
+
+def test_only_the_primary_image_comes_with_a_new_row(crm):
+    """Sheet 12: 0x80090487 on create; an update takes any."""
+    refused(crm.post(SET, {"sample_photo": "R0lGODlhAQABAAAAACw="}), 400, "0x80090487")
+    own = make(crm, SET, sample_image="R0lGODlhAQABAAAAACw=", sample_photo=None)
+    assert crm.patch(f"{SET}({own})", {"sample_photo": "aGVsbG8="}).status == 204
+    assert row(crm, SET, own, "sample_photo")["sample_photo"] == "aGVsbG8="
+    assert crm.patch(f"{SET}({own})", {"sample_photo": None, "sample_image": None}).status == 204
+    found = row(crm, SET, own, "sample_photo", "sample_image")
+    assert (found["sample_photo"], found["sample_image"]) == (None, None)
