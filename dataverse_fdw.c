@@ -10,21 +10,25 @@
 
 #include "fmgr.h"
 #include "foreign/fdwapi.h"
+#include "utils/guc.h"
 
 #include "exec/analyze.h"
 #include "exec/async.h"
 #include "exec/convert.h"
+#include "exec/direct.h"
 #include "exec/explain.h"
 #include "exec/import.h"
 #include "exec/keyjoin.h"
 #include "exec/modify.h"
 #include "exec/scan.h"
+#include "plan/direct_plan.h"
 #include "plan/join_plan.h"
 #include "plan/keyjoin_plan.h"
 #include "plan/modify_plan.h"
 #include "plan/rel.h"
 #include "plan/scan_plan.h"
 #include "plan/upper_plan.h"
+#include "remote/sessionkey.h"
 
 PG_MODULE_MAGIC;
 
@@ -55,6 +59,10 @@ static const FdwRoutine routine = {
 	.AddForeignUpdateTargets = dataverseAddForeignUpdateTargets,
 	.PlanForeignModify = dataversePlanForeignModify,
 	.IsForeignRelUpdatable = dataverseIsForeignRelUpdatable,
+	.PlanDirectModify = dataversePlanDirectModify,
+	.BeginDirectModify = dataverseBeginDirectModify,
+	.IterateDirectModify = dataverseIterateDirectModify,
+	.EndDirectModify = dataverseEndDirectModify,
 	.BeginForeignModify = dataverseBeginForeignModify,
 	.ExecForeignInsert = dataverseExecForeignInsert,
 	.ExecForeignBatchInsert = dataverseExecForeignBatchInsert,
@@ -67,6 +75,7 @@ static const FdwRoutine routine = {
 
 	/* looking */
 	.ExplainForeignScan = dataverseExplainForeignScan,
+	.ExplainDirectModify = dataverseExplainDirectModify,
 	.ExplainForeignModify = dataverseExplainForeignModify,
 	.ImportForeignSchema = dataverseImportForeignSchema,
 	.AnalyzeForeignTable = dataverseAnalyzeForeignTable,
@@ -80,6 +89,8 @@ _PG_init(void)
 {
 	dv_keyjoin_init();
 	dv_keyjoin_plan_init();
+	dv_sessionkey_init();
+	MarkGUCPrefixReserved("dataverse_fdw");
 }
 
 DV_FUNCTION(dataverse_fdw_handler)

@@ -325,6 +325,8 @@ dv_handoff_pack_scan(const DvScanPlan *plan)
 	packed = lappend(packed, pack_steps(plan->steps));
 	packed = lappend(packed, list_copy(plan->sources));
 	packed = lappend(packed, pack_children(plan->children));
+	packed = lappend(packed, pack_int(plan->etag));
+	packed = lappend(packed, copyObject(plan->direct));
 	Assert(equal(stringToNode(nodeToString(packed)), packed));
 	return packed;
 }
@@ -353,6 +355,8 @@ dv_handoff_unpack_scan(List *packed)
 	plan->steps = unpack_steps(read_cell(&reader));
 	plan->sources = read_cell(&reader);
 	plan->children = unpack_children(read_cell(&reader));
+	plan->etag = read_int(&reader) != 0;
+	plan->direct = read_cell(&reader);
 	read_end(&reader);
 	Assert(equal(dv_handoff_pack_scan(plan), packed));
 	return plan;
@@ -493,6 +497,7 @@ dv_handoff_pack_modify(const DvModifyPlan *plan)
 	packed = lappend(packed, pack_int(plan->mode));
 	packed = lappend(packed, pack_int(plan->do_nothing));
 	packed = lappend(packed, list_copy(plan->attnums));
+	packed = lappend(packed, list_copy(plan->triggered));
 	packed = lappend(packed, list_copy(plan->returning));
 	packed = lappend(packed, pack_int(plan->has_returning));
 	Assert(equal(stringToNode(nodeToString(packed)), packed));
@@ -509,9 +514,37 @@ dv_handoff_unpack_modify(List *packed)
 	plan->mode = read_int(&reader);
 	plan->do_nothing = read_int(&reader) != 0;
 	plan->attnums = read_cell(&reader);
+	plan->triggered = read_cell(&reader);
 	plan->returning = read_cell(&reader);
 	plan->has_returning = read_int(&reader) != 0;
 	read_end(&reader);
 	Assert(equal(dv_handoff_pack_modify(plan), packed));
+	return plan;
+}
+
+List *
+dv_handoff_pack_direct(const DvDirectPlan *plan)
+{
+	List *packed = NIL;
+
+	packed = lappend(packed, dv_handoff_pack_modify(plan->modify));
+	packed = lappend(packed, list_copy(plan->assigned));
+	packed = lappend(packed, pack_int(plan->counts));
+	packed = lappend(packed, pack_int(plan->rows));
+	return packed;
+}
+
+DvDirectPlan *
+dv_handoff_unpack_direct(List *packed)
+{
+	Reader reader = {packed, 0};
+	DvDirectPlan *plan = palloc0(sizeof(DvDirectPlan));
+
+	plan->modify = dv_handoff_unpack_modify(read_cell(&reader));
+	plan->assigned = read_cell(&reader);
+	plan->counts = read_int(&reader) != 0;
+	plan->rows = read_int(&reader);
+	read_end(&reader);
+	Assert(equal(dv_handoff_pack_direct(plan), packed));
 	return plan;
 }

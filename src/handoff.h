@@ -77,6 +77,8 @@ typedef struct DvScanPlan
 	double share;  /* of the table's rows */
 	int key_param; /* n when a key join gives the values of $n, slot n - 1, run by
 								 * run; 0 for none */
+	bool etag;     /* each row's version is read, into its ctid */
+	List *direct;  /* packed DvDirectPlan when the scan is an UPDATE or DELETE; else NIL */
 
 	/* a join; NIL for a table alone */
 	List *members;  /* DvJoinMember *, the main table first */
@@ -185,6 +187,8 @@ typedef struct DvModifyPlan
 	DvWriteMode mode;
 	bool do_nothing; /* ON CONFLICT DO NOTHING or on_conflict 'nothing' */
 	List *attnums;   /* int: attributes whose values are sent */
+	List *triggered; /* int: those of them that only a BEFORE trigger can have
+								 * changed: sent where they differ from the row read */
 	List *returning; /* int: attributes that RETURNING or triggers need;
 								 * NIL when has_returning is false */
 	bool has_returning;
@@ -192,5 +196,25 @@ typedef struct DvModifyPlan
 
 extern List *dv_handoff_pack_modify(const DvModifyPlan *plan);
 extern DvModifyPlan *dv_handoff_unpack_modify(List *packed);
+
+typedef enum DvDirectRows
+{
+	DV_DIRECT_READ, /* the scan finds them */
+	DV_DIRECT_IDS,  /* the filter is their ids */
+	DV_DIRECT_KEY   /* the filter is the alternate key of one */
+} DvDirectRows;
+
+/* An UPDATE or DELETE that the foreign scan carries out itself; rides in its DvScanPlan. */
+typedef struct DvDirectPlan
+{
+	DvModifyPlan *modify;
+	List *assigned;    /* int: attributes that SET names; what they become follows
+						 * the filter's operands in fdw_exprs */
+	bool counts;       /* its rows are the statement's */
+	DvDirectRows rows; /* how they are known */
+} DvDirectPlan;
+
+extern List *dv_handoff_pack_direct(const DvDirectPlan *plan);
+extern DvDirectPlan *dv_handoff_unpack_direct(List *packed);
 
 #endif /* DV_HANDOFF_H */

@@ -91,4 +91,7 @@ dv_writerules_identity(const DvTable *table, const DvColumn **id, const DvColumn
  */
 #define DV_WRITERULES_NAME(column) psprintf("dataverse_%d", (column)->attnum)
 
+/* The same of the row's version, with option optimistic_concurrency: a tid (exec/etag.h). */
+#define DV_WRITERULES_ETAG "dataverse_etag"
+
 #endif /* DV_WRITERULES_H */

@@ -33,6 +33,7 @@
 #include "utils/memutils.h"
 
 #include "exec/bulk.h"
+#include "exec/changeset.h"
 #include "exec/flight.h"
 #include "exec/ledger.h"
 #include "exec/probe.h"
@@ -103,8 +104,9 @@ struct DvBulk
 	WaitingRow *waiting;
 	bool key_known; /* to be, or not to be, enforced by the service */
 	bool key_enforced;
-	DvRowSet *single; /* of the last dv_bulk_one */
-	bool busy;        /* in one of the functions below, or thrown out of it */
+	DvRowSet *single;       /* of the last dv_bulk_one */
+	DvChangeset *changeset; /* takes the rows instead of all of the above; or NULL */
+	bool busy;              /* in one of the functions below, or thrown out of it */
 };
 
 static dlist_head bulks = DLIST_STATIC_INIT(bulks);
@@ -164,6 +166,21 @@ prepare_unchanged(DvBulk *bulk)
 	return dv_unchanged_prepare(&spec);
 }
 
+/* Rows set aside would not be written, the others would: that is not all or nothing. */
+static DvChangeset *
+begin_changeset(DvBulk *bulk)
+{
+	if (bulk->writer.table->settings.ignore_errors)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+			 errmsg("foreign table \"%s\" cannot both be written all or nothing and ignore errors",
+					bulk->writer.table->name),
+			 errhint("Set its option \"on_error\" to stop, or its option \"transaction\" to "
+					 "none.")));
+	return dv_changeset_begin(&bulk->writer, bulk->ledger, bulk->unchanged);
+}
+
 DvBulk *
 dv_bulk_begin(const DvBulkSpec *spec)
 {
@@ -176,7 +193,9 @@ dv_bulk_begin(const DvBulkSpec *spec)
 						   .plan = spec->plan,
 						   .desc = spec->desc,
 						   .id_attno = spec->id_attno,
-						   .partition_attno = spec->partition_attno};
+						   .partition_attno = spec->partition_attno,
+						   .etag_attno = spec->etag_attno,
+						   .old_attno = spec->old_attno};
 
 	bulk->context = context;
 	bulk->row_context = AllocSetContextCreate(context, "dataverse_fdw row", ALLOCSET_DEFAULT_SIZES);
@@ -198,6 +217,8 @@ dv_bulk_begin(const DvBulkSpec *spec)
 	bulk->latest = latest_create(context, 1024, NULL);
 	/* A copy of the descriptor is not reference-counted: nothing to give back after an error. */
 	bulk->spare = MakeSingleTupleTableSlot(CreateTupleDescCopy(spec->desc), &TTSOpsMinimalTuple);
+	if (spec->table->settings.atomic)
+		bulk->changeset = begin_changeset(bulk);
 	enter_registry(bulk);
 	MemoryContextSwitchTo(old);
 	return bulk;
@@ -234,12 +255,7 @@ new_flight(DvBulk *bulk)
 	flight->set = dv_rowset_create(bulk->context, bulk->writer.plan->mode,
 								   dv_ledger_keeps_tuples(bulk->ledger));
 	if (bulk->unchanged != NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(flight->set->context);
-
-		dv_body_track(flight->set->body);
-		MemoryContextSwitchTo(old);
-	}
+		dv_rowset_track(flight->set);
 	return flight;
 }
 
@@ -358,10 +374,13 @@ encode_row(void *arg)
 {
 	Handling *handling = arg;
 
-	dv_rowset_add(handling->set, handling->bulk->writer.encode, handling->slot, handling->row);
+	if (handling->set == NULL)
+		dv_changeset_add(handling->bulk->changeset, handling->slot, handling->row);
+	else
+		dv_rowset_add(handling->set, handling->bulk->writer.encode, handling->slot, handling->row);
 }
 
-/* Adds a row to a set; false when it cannot be sent. */
+/* Adds a row to a set (NULL: the change set); false when it cannot be sent. */
 static bool
 add_row(DvBulk *bulk, DvRowSet *set, TupleTableSlot *slot, DvRow *row)
 {
@@ -605,6 +624,16 @@ let_others_go_first(DvBulk *bulk, const DvRow *row)
 		release_waiting(bulk);
 }
 
+static void
+gather(DvBulk *bulk, TupleTableSlot *slot, DvRow *row)
+{
+	let_others_go_first(bulk, row);
+	if (row->refused)
+		let_wait(bulk, slot, row);
+	else
+		place_row(bulk, slot, row);
+}
+
 /*
  * A function that a statement calls may read from the server, which sends the
  * statement's rows, and may catch what that throws.  The statement must not
@@ -636,11 +665,10 @@ dv_bulk_add(DvBulk *bulk, TupleTableSlot *slot, TupleTableSlot *planslot)
 	old = MemoryContextSwitchTo(bulk->row_context);
 	if (try_identify(bulk, slot, planslot, &row))
 	{
-		let_others_go_first(bulk, &row);
-		if (row.refused)
-			let_wait(bulk, slot, &row);
+		if (bulk->changeset != NULL)
+			add_row(bulk, NULL, slot, &row);
 		else
-			place_row(bulk, slot, &row);
+			gather(bulk, slot, &row);
 	}
 	drive(bulk);
 	bulk->busy = false;
@@ -711,6 +739,14 @@ write_single(DvBulk *bulk, TupleTableSlot *slot, DvRow *row, DvBulkRow *result)
 	result->answer_len = set->answer_len;
 }
 
+/* A row of a change set is what it will be, unless the whole statement fails. */
+static void
+promise_single(DvBulk *bulk, TupleTableSlot *slot, DvRow *row, DvBulkRow *result)
+{
+	result->written = add_row(bulk, NULL, slot, row);
+	result->id = row->id;
+}
+
 void
 dv_bulk_one(DvBulk *bulk, TupleTableSlot *slot, TupleTableSlot *planslot, DvBulkRow *result)
 {
@@ -724,8 +760,11 @@ dv_bulk_one(DvBulk *bulk, TupleTableSlot *slot, TupleTableSlot *planslot, DvBulk
 	bulk->single = NULL;
 	MemoryContextReset(bulk->row_context);
 	old = MemoryContextSwitchTo(bulk->row_context);
-	if (try_identify(bulk, slot, planslot, &row) &&
-		(!row.refused || !find_single(bulk, slot, &row)))
+	if (!try_identify(bulk, slot, planslot, &row))
+		;
+	else if (bulk->changeset != NULL)
+		promise_single(bulk, slot, &row, result);
+	else if (!row.refused || !find_single(bulk, slot, &row))
 		write_single(bulk, slot, &row, result);
 	bulk->busy = false;
 	MemoryContextSwitchTo(old);
@@ -743,6 +782,8 @@ dv_bulk_flush(DvBulk *bulk)
 	enter(bulk);
 	MemoryContextReset(bulk->row_context);
 	old = MemoryContextSwitchTo(bulk->row_context);
+	if (bulk->changeset != NULL)
+		dv_changeset_send(bulk->changeset);
 	release_waiting(bulk);
 	drain(bulk);
 	dv_ledger_flush(bulk->ledger);
@@ -771,7 +812,9 @@ dv_bulk_flush_before_read(Oid serverid, const void *reader)
 	{
 		DvBulk *bulk = dlist_container(DvBulk, node, iter.cur);
 
-		if (bulk->writer.table->serverid == serverid && (reader == NULL || bulk->owner != reader))
+		/* A change set is sent when its statement ends, and not before. */
+		if (bulk->changeset == NULL && bulk->writer.table->serverid == serverid &&
+			(reader == NULL || bulk->owner != reader))
 			dv_bulk_flush(bulk);
 	}
 }

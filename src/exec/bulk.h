@@ -17,8 +17,11 @@ typedef struct DvBulkSpec
 	const DvTable *table;
 	const DvModifyPlan *plan;
 	TupleDesc desc;             /* of the rows */
-	AttrNumber id_attno;        /* UPDATE, DELETE: the primary id among the plan slot's junk */
+	AttrNumber id_attno;        /* UPDATE, DELETE: the primary id among the plan slot's junk;
+								 * 0: the row itself has its alternate key */
 	AttrNumber partition_attno; /* the same for elastic tables' partitionid; 0 none */
+	AttrNumber etag_attno;      /* the same for the version read; 0: any will do */
+	AttrNumber old_attno;       /* UPDATE: the same for the whole row read; 0 none */
 	const void *owner;          /* the statement: its own scans do not flush it */
 	bool hold;                  /* send nothing before the flush: the statement reads the
 								 * table that it inserts into */
@@ -58,7 +61,8 @@ extern const DvCounters *dv_bulk_counters(const DvBulk *bulk);
 extern void dv_bulk_end(DvBulk *bulk);
 
 /*
- * Everything pending for this server is flushed: before a read of the same
+ * Everything pending for this server is flushed, change sets (transaction
+ * 'statement') excepted: before a read of the same
  * server.  reader is the reading statement's EState: rows of that statement
  * itself are not flushed, since SQL does not let it see them, and a keyed
  * inner scan would otherwise cut its own UPDATE into single rows.

@@ -29,8 +29,10 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "exec/changed.h"
 #include "exec/convert.h"
 #include "exec/encode.h"
+#include "exec/etag.h"
 #include "exec/labels.h"
 #include "exec/lookup.h"
 #include "exec/validate.h"
@@ -56,6 +58,7 @@ typedef struct Field
 	int number;             /* of that column in convert */
 	bool forbidden;         /* a value for it is an error */
 	bool named;             /* by the statement: NULL counts */
+	bool triggered;         /* by a trigger only, if at all */
 	bool counts;            /* the value of its own column does, beside labels */
 	DvBodyName member;      /* its name in a body, unless it is a lookup's */
 	List *labels;           /* Label *: those that count */
@@ -72,6 +75,8 @@ struct DvEncode
 	DvLookupSpec lookups;
 	AttrNumber id_attno;
 	AttrNumber partition_attno;
+	AttrNumber etag_attno;
+	AttrNumber old_attno;
 	const DvColumn *id_column; /* INSERT: may be given by the user; or NULL */
 	const DvColumn *partition_column;
 	char *primary_id; /* logical name; NULL until known */
@@ -207,6 +212,7 @@ make_field(DvEncode *encode, const DvColumn *column, Field *field)
 		return make_plain(encode, column, field);
 	if (!leads_group(encode->table, column))
 		return false;
+	field->triggered = list_member_int(encode->plan->triggered, column->attnum);
 	return is_lookup(column) || column->key_of ? make_lookup(encode, column, field)
 											   : make_plain(encode, column, field);
 }
@@ -233,7 +239,7 @@ prepare_keys(DvEncode *encode)
 {
 	const DvTable *table = encode->table;
 
-	if (encode->plan->mode != DV_WRITE_UPSERT)
+	if (encode->plan->mode != DV_WRITE_UPSERT && (is_insert(encode) || encode->id_attno > 0))
 		return;
 	encode->nkeys = table->nkeys;
 	encode->keys = palloc0(sizeof(DvColumn *) * (table->nkeys + 1));
@@ -265,6 +271,8 @@ dv_encode_prepare(const DvEncodeSpec *spec)
 	encode->validate = dv_validate_prepare(spec->service, table);
 	encode->id_attno = spec->id_attno;
 	encode->partition_attno = spec->partition_attno;
+	encode->etag_attno = spec->etag_attno;
+	encode->old_attno = spec->old_attno;
 	encode->primary_id = table->primary_id;
 	encode->odata_type = psprintf(TYPE_PREFIX "%s", table->table_name);
 	encode->random_used = sizeof(encode->random);
@@ -473,6 +481,11 @@ identify_existing(DvEncode *encode, TupleTableSlot *planslot, DvRow *row)
 			row->fold = psprintf("%s/%s", row->id, partition);
 		}
 	}
+	if (encode->etag_attno > 0)
+	{
+		value = slot_getattr(planslot, encode->etag_attno, &isnull);
+		row->etag = dv_etag_text((ItemPointer) DatumGetPointer(value));
+	}
 	address_by_id(encode, row, partition);
 }
 
@@ -541,6 +554,18 @@ identify_by_id(DvEncode *encode, TupleTableSlot *slot, DvRow *row, const char *g
 	address_by_id(encode, row, partition);
 }
 
+/* UPDATE with a BEFORE trigger: the attributes that differ from the row that was read. */
+static const Bitmapset *
+changed_columns(const DvEncode *encode, TupleTableSlot *slot, TupleTableSlot *planslot)
+{
+	bool isnull;
+	Datum old = slot_getattr(planslot, encode->old_attno, &isnull);
+
+	if (isnull)
+		elog(ERROR, "row of foreign table \"%s\" that was read is null", encode->table->name);
+	return dv_changed_columns(slot, old);
+}
+
 const DvColumn *
 dv_encode_identify(DvEncode *encode, TupleTableSlot *slot, TupleTableSlot *planslot, DvRow *row)
 {
@@ -548,9 +573,13 @@ dv_encode_identify(DvEncode *encode, TupleTableSlot *slot, TupleTableSlot *plans
 
 	memset(row, 0, sizeof(DvRow));
 	row->number = ++encode->rows;
+	if (!is_insert(encode) && encode->id_attno == 0)
+		return identify_by_key(encode, slot, row);
 	if (!is_insert(encode))
 	{
 		identify_existing(encode, planslot, row);
+		if (encode->old_attno > 0)
+			row->changed = changed_columns(encode, slot, planslot);
 		return NULL;
 	}
 	if (encode->id_column)
@@ -595,7 +624,9 @@ void
 dv_encode_copy_row(DvRow *to, const DvRow *from)
 {
 	*to = *from;
+	to->changed = NULL;
 	to->id = from->id ? pstrdup(from->id) : NULL;
+	to->etag = from->etag ? pstrdup(from->etag) : NULL;
 	to->fold = from->fold ? pstrdup(from->fold) : NULL;
 	to->keys = copy_parts(from->keys, from->nkeys);
 	to->parts = from->parts == from->keys ? to->keys : copy_parts(from->parts, from->nparts);
@@ -802,6 +833,16 @@ row_callback(void *arg)
 	errcontext("row %s", dv_encode_show(encoding->encode, encoding->row));
 }
 
+/* A lookup that points to the same id in another table has changed. */
+static bool
+is_changed(const Field *field, const DvRow *row)
+{
+	const DvColumn *companion = field->lookup ? dv_lookup_companion(field->lookup) : NULL;
+
+	return bms_is_member(field->column->attnum, row->changed) ||
+		   (companion != NULL && bms_is_member(companion->attnum, row->changed));
+}
+
 void
 dv_encode_row(DvEncode *encode, TupleTableSlot *slot, const DvRow *row, DvBody *body)
 {
@@ -822,6 +863,9 @@ dv_encode_row(DvEncode *encode, TupleTableSlot *slot, const DvRow *row, DvBody *
 			validate_key(encode, &encode->fields[i], slot);
 			continue;
 		}
+		if (encode->old_attno > 0 && encode->fields[i].triggered &&
+			!is_changed(&encode->fields[i], row))
+			continue;
 		dv_body_mark(body, i);
 		encode_field(encode, &encode->fields[i], slot, body);
 	}

@@ -8,6 +8,7 @@
 
 #include "executor/tuptable.h"
 #include "exec/lookup.h"
+#include "nodes/bitmapset.h"
 #include "handoff.h"
 #include "odata/body.h"
 #include "odata/url.h"
@@ -22,22 +23,26 @@ typedef struct DvEncodeSpec
 	const DvModifyPlan *plan;
 	TupleDesc desc;             /* of the rows; must live as long */
 	AttrNumber id_attno;        /* UPDATE, DELETE: place of the primary id among the
-								 * plan slot's junk */
+								 * plan slot's junk; 0: the row has the alternate key */
 	AttrNumber partition_attno; /* the same for partitionid of elastic tables; 0 none */
+	AttrNumber old_attno;       /* UPDATE: the same for the whole row read; 0: all columns go */
+	AttrNumber etag_attno;      /* the same for the version that was read; 0: any will do */
 } DvEncodeSpec;
 
 /* One row of the statement, apart from its columns. UTF-8; in the caller's context. */
 typedef struct DvRow
 {
-	int64 number;  /* in the statement, from 1 */
-	char *id;      /* primary id; NULL while only the key is known */
-	bool id_given; /* by the user, not made here */
-	bool found;    /* id is that of a row that was looked for, and there */
-	bool by_key;   /* the address is the alternate key, whose columns then
+	int64 number;             /* in the statement, from 1 */
+	char *id;                 /* primary id; NULL while only the key is known */
+	char *etag;               /* UPDATE, DELETE: only this version of the row; or NULL */
+	const Bitmapset *changed; /* what a trigger may have changed: see encode.c; not copied */
+	bool id_given;            /* by the user, not made here */
+	bool found;               /* id is that of a row that was looked for, and there */
+	bool by_key;              /* the address is the alternate key, whose columns then
 					   * stay out of the body */
-	bool refused;  /* a key value that no address can hold (sheet 1.5): id
+	bool refused;             /* a key value that no address can hold (sheet 1.5): id
 					   * must be found, dv_encode_settle called */
-	int nparts;    /* the address */
+	int nparts;               /* the address */
 	DvKeyPart *parts;
 	int nkeys; /* the alternate key's values, for messages and for looking
 					   * up ids; same as parts when by_key */

@@ -26,6 +26,7 @@
 #include "utils/rel.h"
 
 #include "exec/aggregate.h"
+#include "exec/direct.h"
 #include "exec/explain.h"
 #include "exec/modify.h"
 #include "exec/scan.h"
@@ -281,12 +282,22 @@ address_text(const DvModifyPlan *plan, const DvTable *table)
 	return out.data;
 }
 
+/* How many rows travel together. */
+static void
+show_size(const DvTable *table, ExplainState *es)
+{
+	if (table->settings.atomic)
+		ExplainPropertyText("Remote Transaction", "statement", es);
+	else
+		ExplainPropertyInteger("Batch Size", NULL, table->settings.batch_size, es);
+}
+
 static void
 show_write(const DvModifyPlan *plan, const DvTable *table, ExplainState *es)
 {
 	ExplainPropertyText("Remote Operation", mode_text(plan, table), es);
 	ExplainPropertyText("Remote Address", address_text(plan, table), es);
-	ExplainPropertyInteger("Batch Size", NULL, table->settings.batch_size, es);
+	show_size(table, es);
 }
 
 void
@@ -296,8 +307,63 @@ dataverseExplainForeignModify(ModifyTableState *mtstate, ResultRelInfo *rinfo, L
 	const DvCounters *counters = es->analyze ? dv_modify_counters(rinfo) : NULL;
 
 	if (es->verbose)
-		show_write(dv_handoff_unpack_modify(fdw_private),
-				   dv_options_table(RelationGetRelid(rinfo->ri_RelationDesc)), es);
+	{
+		DvModifyPlan *plan = dv_handoff_unpack_modify(fdw_private);
+		DvTable *table = dv_options_table(RelationGetRelid(rinfo->ri_RelationDesc));
+
+		if (mtstate->operation == CMD_INSERT)
+			dv_modify_choose_key(mtstate, table, plan);
+		show_write(plan, table, es);
+	}
 	if (counters != NULL)
 		show_counters(counters, es);
+}
+
+static void
+add_counters(DvCounters *to, const DvCounters *from)
+{
+	to->requests += from->requests;
+	to->retries += from->retries;
+	to->bytes_in += from->bytes_in;
+	to->bytes_out += from->bytes_out;
+	to->throttled_ms += from->throttled_ms;
+}
+
+static void
+show_known_rows(const DvDirectReport *report, ExplainState *es)
+{
+	const char *method = report->plan->mode == DV_WRITE_DELETE ? "DELETE" : "PATCH";
+
+	if (report->ids == 0)
+		ExplainPropertyText("Remote Request", "none (no row can satisfy the condition)", es);
+	else if (report->address != NULL)
+		ExplainPropertyText("Remote Request", psprintf("%s %s", method, report->address), es);
+	else
+	{
+		ExplainPropertyText("Remote Address", address_text(report->plan, report->table), es);
+		show_size(report->table, es);
+	}
+	if (report->ids > 1)
+		ExplainPropertyInteger("Remote Ids", NULL, report->ids, es);
+}
+
+/* Rows are those written; requests and bytes also those of the read. */
+void
+dataverseExplainDirectModify(ForeignScanState *node, ExplainState *es)
+{
+	DvDirectReport report = {0};
+
+	if (!es->verbose && !es->analyze)
+		return;
+	dv_direct_report(node, &report);
+	if (es->verbose && report.reads)
+	{
+		show_request(&report.read, es);
+		show_write(report.plan, report.table, es);
+	}
+	else if (es->verbose)
+		show_known_rows(&report, es);
+	add_counters(&report.counters, &report.read.counters);
+	if (es->analyze)
+		show_counters(&report.counters, es);
 }

@@ -10,6 +10,7 @@
 struct ExplainState;
 
 extern void dataverseExplainForeignScan(ForeignScanState *node, struct ExplainState *es);
+extern void dataverseExplainDirectModify(ForeignScanState *node, struct ExplainState *es);
 extern void dataverseExplainForeignModify(ModifyTableState *mtstate, ResultRelInfo *rinfo,
 										  List *fdw_private, int subplan_index,
 										  struct ExplainState *es);

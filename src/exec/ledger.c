@@ -41,6 +41,7 @@ struct DvLedger
 {
 	const DvWriter *writer;
 	bool ignore;
+	bool atomic; /* all rows are one change set */
 	int64 limit; /* of refused rows; 0 none */
 	int64 written;
 	int64 skipped;
@@ -86,6 +87,7 @@ dv_ledger_open(const DvWriter *writer, TupleDesc desc)
 
 	ledger->writer = writer;
 	ledger->ignore = settings->ignore_errors;
+	ledger->atomic = settings->atomic;
 	ledger->limit = settings->reject_limit;
 	ledger->row_context = AllocSetContextCreate(CurrentMemoryContext, "dataverse_fdw verdicts",
 												ALLOCSET_DEFAULT_SIZES);
@@ -113,6 +115,9 @@ dv_ledger_stops(const DvLedger *ledger)
 	return !ledger->ignore;
 }
 
+/* OptimisticConcurrencyNotEnabled (sheet 7.7). */
+#define CODE_NO_VERSIONS 0x8006088DU
+
 /* A privilege that the user lacks altogether (sheet 7.6). */
 #define CODE_PRIVILEGE_DENIED 0x80040220U
 
@@ -121,7 +126,8 @@ static bool
 is_about_statement(const DvError *error)
 {
 	return error != NULL && error->kind == DV_ERROR_HTTP &&
-		   (dv_fault_class(error) == DV_FAULT_COLUMN || error->code == CODE_PRIVILEGE_DENIED);
+		   (dv_fault_class(error) == DV_FAULT_COLUMN || error->code == CODE_PRIVILEGE_DENIED ||
+			error->code == CODE_NO_VERSIONS);
 }
 
 bool
@@ -218,11 +224,15 @@ append_counted(StringInfo out, int64 n, const char *one, const char *many)
 }
 
 /* "12 rows had been written before", what was refused before, and what is not known */
-char *
+const char *
 dv_ledger_written_before(const DvLedger *ledger)
 {
 	StringInfoData out;
 
+	if (ledger->atomic && ledger->written == 0)
+		return ledger->doubtful > 0
+				   ? "It is not known whether all rows of the statement were written or none"
+				   : "Nothing was written, since the rows of the statement are written together";
 	initStringInfo(&out);
 	appendStringInfo(&out,
 					 ledger->written == 1 ? "%lld row had been written before"
@@ -266,23 +276,37 @@ dv_ledger_fail(const DvLedger *ledger, const DvError *error)
  * Rows that the service refused.
  */
 
+/* A create with an id of the user's that is taken, or a row that has another version by now. */
+static bool
+may_be_own_doing(const DvLedger *ledger, const DvRowSet *set, int row)
+{
+	DvFaultClass fault;
+
+	if (set->errors[row]->kind != DV_ERROR_HTTP)
+		return false;
+	fault = dv_fault_class(set->errors[row]);
+	if (set->rows[row].etag != NULL)
+		return fault == DV_FAULT_SERIALIZATION;
+	return ledger->writer->plan->mode == DV_WRITE_CREATE && set->rows[row].id_given &&
+		   fault == DV_FAULT_UNIQUE;
+}
+
 /*
- * A create with an id of the user's that is taken, repeated after its answer
- * was lost: is the row that has it this one?  Nobody knows, nor of the others
- * of its set.
+ * Such a row repeated after its answer was lost: is what stands there its own
+ * doing?  Nobody knows, nor of the others of its set.
  */
 static bool
-doubt_own_id(DvLedger *ledger, const DvRowSet *set, int row)
+doubt_own_doing(DvLedger *ledger, const DvRowSet *set, int row)
 {
-	const DvWriter *writer = ledger->writer;
 	int open = set->nrows - dv_rowset_count(set, DV_FATE_WRITTEN);
 
-	if (writer->plan->mode != DV_WRITE_CREATE || !set->doubtful || !set->rows[row].id_given ||
-		set->errors[row]->kind != DV_ERROR_HTTP ||
-		dv_fault_class(set->errors[row]) != DV_FAULT_UNIQUE)
+	if (!set->doubtful || !may_be_own_doing(ledger, set, row))
 		return false;
+	/* Of a change set all rows are in doubt, and counted. */
+	if (ledger->atomic)
+		return true;
 	ledger->doubtful += open;
-	dv_tally_sent(writer->service->server, open);
+	dv_tally_sent(ledger->writer->service->server, open);
 	return true;
 }
 
@@ -304,20 +328,27 @@ explain(const DvLedger *ledger, const DvRowSet *set, int row)
 		context.hint = "A lookup of the row points to a row that does not exist: create that one "
 					   "first, or set the lookup to NULL.";
 	}
+	if (set->errors[row]->kind == DV_ERROR_HTTP && set->errors[row]->code == CODE_NO_VERSIONS)
+		context.hint = "The table does not compare versions in Dataverse: set the foreign table's "
+					   "option \"optimistic_concurrency\" to false.";
 	return context;
 }
 
 static void
 stop_at(DvLedger *ledger, const DvRowSet *set, int row)
 {
-	bool doubted = doubt_own_id(ledger, set, row);
+	bool doubted = doubt_own_doing(ledger, set, row);
 	DvReportContext context = explain(ledger, set, row);
 
 	context.what = dv_ledger_action(ledger);
 	context.written = dv_ledger_written_before(ledger);
 	if (doubted)
-		context.hint = "The answer to an earlier attempt was lost: the row that exists may be this "
-					   "one. Look before repeating the statement.";
+		context.hint =
+			set->rows[row].etag != NULL
+				? "The answer to an earlier attempt was lost: the row may have changed because of "
+				  "this statement. Look before repeating it."
+				: "The answer to an earlier attempt was lost: the row that exists may be this one. "
+				  "Look before repeating the statement.";
 	else if (ledger->ignore && !is_about_statement(set->errors[row]))
 		context.hint = "More rows were refused than the option \"reject_limit\" allows.";
 	dv_report(set->errors[row], &context);
@@ -482,6 +513,20 @@ is_known_by_key(const DvRowSet *set, int row)
 									 set->rows[row].nkeys > 0 && !set->rows[row].id_given);
 }
 
+/* Only in a change set may an earlier row have the same key: the first that has. */
+static int
+first_of_key(const DvLedger *ledger, const DvRowSet *set, int row)
+{
+	const char *fold = set->rows[row].fold;
+
+	for (int i = 0; ledger->atomic && fold != NULL && i < row; i++)
+	{
+		if (set->rows[i].fold != NULL && strcmp(set->rows[i].fold, fold) == 0)
+			return i;
+	}
+	return row;
+}
+
 /* Looks for those rows of a set whose ids are not known yet, by their keys. */
 static void
 find_by_key(DvLedger *ledger, DvRowSet *set)
@@ -496,7 +541,8 @@ find_by_key(DvLedger *ledger, DvRowSet *set)
 
 	for (int i = 0; i < set->nrows; i++)
 	{
-		if (!is_known_by_key(set, i) || set->found[i] != NULL || set->fates[i] == DV_FATE_REFUSED)
+		if (!is_known_by_key(set, i) || set->found[i] != NULL || set->fates[i] == DV_FATE_REFUSED ||
+			first_of_key(ledger, set, i) != i)
 			continue;
 		keys[n] = set->rows[i].keys;
 		places[n++] = i;
@@ -510,6 +556,11 @@ find_by_key(DvLedger *ledger, DvRowSet *set)
 	{
 		if (ids[i] != NULL && !probe.unclear[i])
 			set->found[places[i]] = MemoryContextStrdup(set->context, ids[i]);
+	}
+	for (int i = 0; i < set->nrows; i++)
+	{
+		if (is_known_by_key(set, i) && set->found[i] == NULL)
+			set->found[i] = set->found[first_of_key(ledger, set, i)];
 	}
 }
 
@@ -542,7 +593,7 @@ dv_ledger_foresee(DvLedger *ledger, DvRowSet *set)
 	const DvModifyPlan *plan = ledger->writer->plan;
 
 	if (ledger->results == NULL || plan->mode != DV_WRITE_UPSERT || plan->do_nothing ||
-		set->nrows == 1)
+		(set->nrows == 1 && !ledger->atomic))
 		return;
 	set->existed = MemoryContextAllocZero(set->context, sizeof(bool) * set->nrows);
 	set->found = MemoryContextAllocZero(set->context, sizeof(char *) * set->nrows);
@@ -572,7 +623,9 @@ outcome_of(const DvLedger *ledger, const DvRowSet *set, int row)
 	}
 	if (ledger->writer->plan->do_nothing || set->told == 201)
 		return "created";
-	return set->existed != NULL && !set->existed[row] ? "created" : "updated";
+	if (set->existed == NULL || set->existed[row] || first_of_key(ledger, set, row) != row)
+		return "updated";
+	return "created";
 }
 
 static const char *

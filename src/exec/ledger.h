@@ -52,7 +52,7 @@ extern void dv_ledger_fail(const DvLedger *ledger, const DvError *error) pg_attr
 
 /* "could not insert into foreign table", "12 rows had been written before": for errors. */
 extern const char *dv_ledger_action(const DvLedger *ledger);
-extern char *dv_ledger_written_before(const DvLedger *ledger);
+extern const char *dv_ledger_written_before(const DvLedger *ledger);
 
 /* Before a set is sent: finds out which of its rows exist, if results tell that. May ask. */
 extern void dv_ledger_foresee(DvLedger *ledger, DvRowSet *set);

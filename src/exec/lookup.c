@@ -320,6 +320,12 @@ clearing_name(DvLookup *lookup)
 	return &lookup->null_name;
 }
 
+const DvColumn *
+dv_lookup_companion(const DvLookup *lookup)
+{
+	return lookup->companion;
+}
+
 bool
 dv_lookup_polymorphic(const DvLookup *lookup)
 {

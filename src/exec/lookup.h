@@ -45,6 +45,9 @@ typedef struct DvBind
  */
 extern bool dv_lookup_bind(DvLookup *lookup, TupleTableSlot *slot, bool send_null, DvBind *bind);
 
+/* The column that names the table it points to; NULL: there is none. */
+extern const DvColumn *dv_lookup_companion(const DvLookup *lookup);
+
 /* May the lookup lead to more than one table? */
 extern bool dv_lookup_polymorphic(const DvLookup *lookup);
 

@@ -36,6 +36,7 @@
 #include "handoff.h"
 #include "odata/page.h"
 #include "remote/report.h"
+#include "remote/sessionkey.h"
 #include "writerules.h"
 
 typedef struct Modify
@@ -131,17 +132,45 @@ reads_target(EState *estate, const ResultRelInfo *rinfo, Oid relid)
 }
 
 static AttrNumber
-find_junk(ModifyTableState *mtstate, const DvColumn *column)
+find_junk(ModifyTableState *mtstate, const char *name)
 {
 	Plan *subplan = outerPlanState(mtstate)->plan;
-	AttrNumber attno;
+	AttrNumber attno = ExecFindJunkAttributeInTlist(subplan->targetlist, name);
 
-	if (column == NULL)
-		return 0;
-	attno = ExecFindJunkAttributeInTlist(subplan->targetlist, DV_WRITERULES_NAME(column));
 	if (!AttributeNumberIsValid(attno))
-		elog(ERROR, "could not find junk column for \"%s\"", column->name);
+		elog(ERROR, "could not find junk column \"%s\"", name);
 	return attno;
+}
+
+/* Where UPDATE and DELETE find what tells their rows. */
+static void
+find_rows(ModifyTableState *mtstate, const Modify *modify, DvBulkSpec *spec)
+{
+	const DvColumn *id;
+	const DvColumn *partition;
+
+	dv_writerules_identity(modify->table, &id, &partition);
+	spec->id_attno = find_junk(mtstate, DV_WRITERULES_NAME(id));
+	if (partition != NULL)
+		spec->partition_attno = find_junk(mtstate, DV_WRITERULES_NAME(partition));
+	if (modify->table->settings.optimistic)
+		spec->etag_attno = find_junk(mtstate, DV_WRITERULES_ETAG);
+	/* Core adds it for the triggers, and notes its place only after us. */
+	if (modify->plan->triggered != NIL)
+		spec->old_attno = find_junk(mtstate, "wholerow");
+}
+
+/* Rows that are written when the statement ends cannot be read while it runs. */
+static void
+refuse_asking(const Modify *modify)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("column \"%s\" of foreign table \"%s\" is not known before the row is written",
+					modify->asked[0]->name, modify->table->name),
+			 errdetail("RETURNING, triggers and check options see rows of option transaction "
+					   "'statement' as they are sent, at the end of the statement."),
+			 errhint("Return columns that the statement sets, or set the option to none.")));
 }
 
 static void
@@ -160,6 +189,8 @@ begin(EState *estate, ResultRelInfo *rinfo, Modify *modify, DvBulkSpec *spec)
 	if (modify->id_column)
 		modify->id_convert =
 			dv_convert_prepare(modify->table, (DvColumn *const *) &modify->id_column, 1);
+	if (modify->nasked > 0 && modify->table->settings.atomic)
+		refuse_asking(modify);
 	if (modify->nasked > 0)
 		spec->returning = select_list(modify, &spec->labels);
 	spec->service =
@@ -174,6 +205,15 @@ begin(EState *estate, ResultRelInfo *rinfo, Modify *modify, DvBulkSpec *spec)
 }
 
 void
+dv_modify_choose_key(ModifyTableState *mtstate, DvTable *table, DvModifyPlan *plan)
+{
+	const ModifyTable *node = (ModifyTable *) mtstate->ps.plan;
+
+	dv_sessionkey_apply(table);
+	dv_writerules_insert(plan, table, node && node->onConflictAction == ONCONFLICT_NOTHING);
+}
+
+void
 dataverseBeginForeignModify(ModifyTableState *mtstate, ResultRelInfo *rinfo, List *fdw_private,
 							int subplan_index, int eflags)
 {
@@ -181,8 +221,6 @@ dataverseBeginForeignModify(ModifyTableState *mtstate, ResultRelInfo *rinfo, Lis
 	MemoryContext old;
 	Modify *modify;
 	DvBulkSpec spec = {0};
-	const DvColumn *id;
-	const DvColumn *partition;
 
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
@@ -190,12 +228,10 @@ dataverseBeginForeignModify(ModifyTableState *mtstate, ResultRelInfo *rinfo, Lis
 	modify = palloc0(sizeof(Modify));
 	modify->table = dv_options_table(RelationGetRelid(rinfo->ri_RelationDesc));
 	modify->plan = dv_handoff_unpack_modify(fdw_private);
-	if (!is_insert(modify->plan))
-	{
-		dv_writerules_identity(modify->table, &id, &partition);
-		spec.id_attno = find_junk(mtstate, id);
-		spec.partition_attno = find_junk(mtstate, partition);
-	}
+	if (is_insert(modify->plan))
+		dv_modify_choose_key(mtstate, modify->table, modify->plan);
+	else
+		find_rows(mtstate, modify, &spec);
 	begin(estate, rinfo, modify, &spec);
 	MemoryContextSwitchTo(old);
 }
@@ -226,7 +262,7 @@ is_given(const DvTable *table, const DvColumn *column, bool moved, const Bitmaps
 
 /* COPY and routed partitions: what the planner would have said. */
 static DvModifyPlan *
-plan_without_planner(ModifyTableState *mtstate, ResultRelInfo *rinfo, const DvTable *table)
+plan_without_planner(ModifyTableState *mtstate, ResultRelInfo *rinfo, DvTable *table)
 {
 	ModifyTable *node = (ModifyTable *) mtstate->ps.plan;
 	bool moved = node && node->operation == CMD_UPDATE; /* a whole row, from another partition */
@@ -235,7 +271,7 @@ plan_without_planner(ModifyTableState *mtstate, ResultRelInfo *rinfo, const DvTa
 	DvModifyPlan *plan = palloc0(sizeof(DvModifyPlan));
 
 	plan->relid = table->relid;
-	dv_writerules_insert(plan, table, node && node->onConflictAction == ONCONFLICT_NOTHING);
+	dv_modify_choose_key(mtstate, table, plan);
 	plan->has_returning = rinfo->ri_returningList != NIL || rinfo->ri_WithCheckOptions != NIL ||
 						  (rinfo->ri_TrigDesc && rinfo->ri_TrigDesc->trig_insert_after_row);
 	for (int i = 0; i < table->ncolumns; i++)

@@ -6,6 +6,7 @@
 #define DV_EXEC_MODIFY_H
 
 #include "nodes/execnodes.h"
+#include "handoff.h"
 #include "remote/service.h"
 
 extern void dataverseBeginForeignModify(ModifyTableState *mtstate, ResultRelInfo *rinfo,
@@ -23,6 +24,12 @@ extern TupleTableSlot *dataverseExecForeignDelete(EState *estate, ResultRelInfo 
 extern void dataverseEndForeignModify(EState *estate, ResultRelInfo *rinfo);
 extern void dataverseBeginForeignInsert(ModifyTableState *mtstate, ResultRelInfo *rinfo);
 extern void dataverseEndForeignInsert(EState *estate, ResultRelInfo *rinfo);
+
+/*
+ * An INSERT's key and mode as they are now: the session may have chosen another
+ * key since the statement was planned.
+ */
+extern void dv_modify_choose_key(ModifyTableState *mtstate, DvTable *table, DvModifyPlan *plan);
 
 /*
  * For EXPLAIN ANALYZE: what the node has sent.  Rows still gathered are sent

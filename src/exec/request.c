@@ -44,6 +44,9 @@
 #define TOP_MAX 5000
 #define TOP_MAX_ELASTIC 500
 
+/* Comes with each row, and cannot be asked for (sheet 2.1.1). */
+#define ETAG "@odata.etag"
+
 /*
  * The next page's address holds this one and the paging cookie, which names
  * the order columns and the last row's values twice encoded: room left for it.
@@ -138,7 +141,8 @@ name_annotations(DvRequest *request)
 	{
 		const char *at = strchr(request->properties[i], '@');
 
-		if (at != NULL)
+		/* The version comes unasked. */
+		if (at != NULL && i != request->etag)
 			add_to_list(&annotations, at + 1, strlen(at + 1));
 	}
 	if (request->plan->children != NIL)
@@ -308,6 +312,7 @@ dv_request_prepare(const DvScanPlan *plan, const DvTable *table, const char *roo
 	for (int i = 0; i < ncolumns; i++)
 		request->properties[i] = column_properties[i];
 	request->id = table->primary_id != NULL ? add_property(request, table->primary_id) : -1;
+	request->etag = plan->etag ? add_property(request, ETAG) : -1;
 	add_list_properties(request, plan->filter);
 	place_partition(request);
 	name_columns(request);

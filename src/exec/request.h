@@ -40,6 +40,7 @@ typedef struct DvRequest
 						 * their path; the first ones are the columns of
 						 * plan->attnums */
 	const char **properties;
+	int etag;           /* place of the row's version among them, -1 not read */
 	int id;             /* place of the primary id among them, -1 unknown */
 	char *select;       /* $select, plain; NULL: everything */
 	char *expand;       /* $expand, plain; empty: none */

@@ -36,6 +36,15 @@ dv_rowset_create(MemoryContext parent, DvWriteMode mode, bool keep_tuples)
 }
 
 void
+dv_rowset_track(DvRowSet *set)
+{
+	MemoryContext old = MemoryContextSwitchTo(set->context);
+
+	dv_body_track(set->body);
+	MemoryContextSwitchTo(old);
+}
+
+void
 dv_rowset_free(DvRowSet *set)
 {
 	MemoryContextDelete(set->context);

@@ -45,6 +45,8 @@ typedef struct DvRowSet
 
 /* In a context of its own below parent. */
 extern DvRowSet *dv_rowset_create(MemoryContext parent, DvWriteMode mode, bool keep_tuples);
+/* Before any row is added: its fields will be compared (dv_body_track). */
+extern void dv_rowset_track(DvRowSet *set);
 extern void dv_rowset_free(DvRowSet *set);
 
 /* Copies and encodes.  May throw like dv_encode_row, and then the set is as it was before. */

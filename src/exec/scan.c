@@ -38,6 +38,7 @@
 #include "exec/aggregate.h"
 #include "exec/bulk.h"
 #include "exec/convert.h"
+#include "exec/etag.h"
 #include "exec/joined.h"
 #include "exec/lanes.h"
 #include "exec/operand.h"
@@ -442,6 +443,8 @@ fill_slot(DvScan *scan, TupleTableSlot *slot)
 			source->id >= 0 ? &scan->fields[source->id] : NULL, &slot->tts_isnull[output->place]);
 	}
 	ExecStoreVirtualTuple(slot);
+	if (scan->request->etag >= 0)
+		dv_etag_pack(&scan->fields[scan->request->etag], &slot->tts_tid);
 }
 
 /* The fields as a row; false when a join has none for them. */

@@ -46,6 +46,9 @@
 
 #define TARGET_ANNOTATION "@Microsoft.Dynamics.CRM.lookuplogicalname"
 
+/* Comes with each row, and cannot be asked for (sheet 2.1.1). */
+#define ETAG "@odata.etag"
+
 /* A field that may be compared, by its mark. */
 typedef struct Compared
 {
@@ -87,6 +90,7 @@ typedef struct Question
 	const char **properties;
 	StringInfoData select;
 	bool annotated;
+	int etag; /* place of the version; -1: any will do */
 } Question;
 
 DvUnchanged *
@@ -145,6 +149,12 @@ find_precisions(DvUnchanged *unchanged)
 	}
 }
 
+static const DvRow *
+row_of(const Question *question, int i)
+{
+	return &question->set->rows[question->wanted[i].row];
+}
+
 static int
 add_property(Question *question, const char *name, const char *annotation)
 {
@@ -187,7 +197,7 @@ choose_properties(Question *question)
 	const bool *used = find_used(question);
 
 	initStringInfo(&question->select);
-	question->properties = palloc(sizeof(char *) * (1 + unchanged->nkeys + 2 * unchanged->nmarks));
+	question->properties = palloc(sizeof(char *) * (2 + unchanged->nkeys + 2 * unchanged->nmarks));
 	(void) add_property(question, dv_encode_primary_id(unchanged->spec.encode), NULL);
 	for (int i = 0; question->by_key && i < unchanged->nkeys; i++)
 		(void) add_property(question, unchanged->keys[i]->property, NULL);
@@ -202,6 +212,12 @@ choose_properties(Question *question)
 		compared->place = add_property(question, field->property, NULL);
 		if (field->lookup && dv_lookup_polymorphic(field->lookup))
 			compared->target_place = add_property(question, field->property, TARGET_ANNOTATION);
+	}
+	question->etag = -1;
+	if (row_of(question, 0)->etag != NULL)
+	{
+		question->etag = question->nproperties++;
+		question->properties[question->etag] = ETAG;
 	}
 }
 
@@ -229,12 +245,6 @@ list(const char *property, const char *logical, DvType type, char **items, int n
 	value->nitems = n;
 	value->items = items;
 	return dv_filter_bind(dv_filter_leaf(DV_OP_IN, property, logical, type, 0), values, 1);
-}
-
-static const DvRow *
-row_of(const Question *question, int i)
-{
-	return &question->set->rows[question->wanted[i].row];
 }
 
 static DvFilter *
@@ -450,23 +460,39 @@ same_field(const Compared *compared, const char *json, size_t len, const DvField
 						 &stored[compared->place]);
 }
 
+/* Has it changed since the statement read it?  Then the service is to say so. */
+static bool
+is_other_version(const Question *question, const Wanted *wanted, const DvField *stored)
+{
+	const char *etag = question->set->rows[wanted->row].etag;
+	const DvField *version;
+
+	if (question->etag < 0 || etag == NULL)
+		return false;
+	version = &stored[question->etag];
+	return version->kind != DV_FIELD_STRING || version->len != strlen(etag) ||
+		   memcmp(version->text, etag, version->len) != 0;
+}
+
 static void
 compare_row(const Question *question, Wanted *wanted, const DvField *stored)
 {
 	const DvBody *body = question->set->body;
 	const DvBodyField *fields;
 	int n = dv_body_fields(body, wanted->row, &fields);
+	bool other;
 
 	if (wanted->matches++ > 0)
 		return;
 	wanted->keep = palloc(sizeof(bool) * Max(n, 1));
+	other = is_other_version(question, wanted, stored);
 	for (int i = 0; i < n; i++)
 	{
 		size_t len;
 		const char *json = dv_body_value(body, &fields[i], &len);
 
 		wanted->keep[i] =
-			!same_field(&question->unchanged->compared[fields[i].mark], json, len, stored);
+			other || !same_field(&question->unchanged->compared[fields[i].mark], json, len, stored);
 	}
 }
 

@@ -91,14 +91,15 @@ turns_of(const DvRowSet *set, int row)
  */
 
 static Shape
-choose_shape(const DvWriter *writer, const DvWriteAsk *ask)
+choose_shape(const DvWriter *writer, const DvRowSet *set, const DvWriteAsk *ask)
 {
 	const DvModifyPlan *plan = writer->plan;
 
 	if (ask->n == 1)
 		return SHAPE_SINGLE;
-	if (ask->by_row || plan->mode == DV_WRITE_DELETE || plan->do_nothing || takes_turns(writer) ||
-		writer->table->table_type == DV_TABLE_VIRTUAL ||
+	/* A bulk message has no place for a row's version (sheet 5.1). */
+	if (ask->by_row || plan->mode == DV_WRITE_DELETE || set->rows[ask->rows[0]].etag != NULL ||
+		plan->do_nothing || takes_turns(writer) || writer->table->table_type == DV_TABLE_VIRTUAL ||
 		!dv_metadata_bulk(writer->service, writer->table->table_name))
 		return SHAPE_BATCH;
 	return SHAPE_MESSAGE;
@@ -160,7 +161,9 @@ make_operation(const DvWriter *writer, const DvRowSet *set, int row, Operation *
 		dv_encode_address(writer->encode, &set->rows[row], true, &operation->path);
 	if (operation->has_body)
 		dv_body_row_single(set->body, row, &operation->body);
-	if (mode == DV_WRITE_UPDATE)
+	if (set->rows[row].etag != NULL)
+		operation->condition = psprintf("If-Match: %s", set->rows[row].etag);
+	else if (mode == DV_WRITE_UPDATE)
 		operation->condition = "If-Match: *";
 	else if (mode == DV_WRITE_UPSERT && writer->plan->do_nothing)
 		operation->condition = "If-None-Match: *";
@@ -266,16 +269,15 @@ append_optional_headers(StringInfo out, const DvSettings *settings)
 		appendStringInfoString(out, "MSCRM.SuppressDuplicateDetection: false\r\n");
 }
 
-static void
-add_part(DvWrite *write, DvBatch *batch, int place)
+void
+dv_write_part(const DvWriter *writer, const DvRowSet *set, int row, DvBatch *batch, int content_id)
 {
-	const DvWriter *writer = write->writer;
 	const DvSettings *settings = &writer->table->settings;
 	StringInfoData headers;
 	StringInfoData path;
 	Operation operation;
 
-	make_operation(writer, write->set, write->rows[place], &operation);
+	make_operation(writer, set, row, &operation);
 	initStringInfo(&path);
 	appendStringInfo(&path, "%s/%s", root_path(writer->service), operation.path.data);
 	if (settings->tag)
@@ -290,7 +292,7 @@ add_part(DvWrite *write, DvBatch *batch, int place)
 		appendStringInfo(&headers, "%s\r\n", operation.condition);
 	append_optional_headers(&headers, settings);
 	dv_batch_add(batch, operation.method, path.data, headers.data,
-				 operation.has_body ? operation.body.data : NULL, operation.body.len, place);
+				 operation.has_body ? operation.body.data : NULL, operation.body.len, content_id);
 	pfree(operation.path.data);
 	pfree(operation.body.data);
 	pfree(headers.data);
@@ -298,8 +300,8 @@ add_part(DvWrite *write, DvBatch *batch, int place)
 }
 
 /* Text that no data can hold, since nobody has seen it. */
-static char *
-boundary_seed(void)
+char *
+dv_write_boundary(void)
 {
 	uint8 bytes[16];
 	StringInfoData seed;
@@ -318,11 +320,11 @@ start_batch(DvWrite *write)
 {
 	static const char *const headers[] = {"Prefer: odata.continue-on-error", NULL};
 	DvCallSpec spec = base_spec(write->writer, write->delay_ms);
-	DvBatch *batch = dv_batch_create(boundary_seed());
+	DvBatch *batch = dv_batch_create(dv_write_boundary());
 	StringInfoData body;
 
 	for (int i = 0; i < write->n; i++)
-		add_part(write, batch, i);
+		dv_write_part(write->writer, write->set, write->rows[i], batch, i);
 	initStringInfo(&body);
 	spec.content_type = dv_batch_finish(batch, &body);
 	spec.path = "$batch";
@@ -351,7 +353,7 @@ dv_write_start(const DvWriter *writer, DvRowSet *set, const DvWriteAsk *ask)
 	set->there = NULL;
 	write->delay_ms = ask->delay_ms;
 	write->context = context;
-	write->shape = choose_shape(writer, ask);
+	write->shape = choose_shape(writer, set, ask);
 	switch (write->shape)
 	{
 		case SHAPE_SINGLE:
@@ -622,8 +624,8 @@ sift_gone(DvWrite *write)
  */
 
 /* Answers that look like errors and are none. */
-static DvFate
-harmless_fate(const DvWriter *writer, DvRowSet *set, int row, const DvError *error)
+DvFate
+dv_write_harmless(const DvWriter *writer, DvRowSet *set, int row, const DvError *error)
 {
 	switch (writer->plan->mode)
 	{
@@ -667,7 +669,7 @@ judge_row(DvWrite *write, int row, const DvError *error, long *wait_ms)
 		write->set->raced = true;
 		return;
 	}
-	fate = harmless_fate(write->writer, write->set, row, error);
+	fate = dv_write_harmless(write->writer, write->set, row, error);
 	write->set->fates[row] = fate;
 	if (fate != DV_FATE_OPEN)
 		return;
@@ -694,7 +696,7 @@ judge_single(DvWrite *write, const DvError *error)
 		return DV_OUTCOME_FATAL;
 	if (take_turn(write, row, error))
 		return DV_OUTCOME_AGAIN;
-	set->fates[row] = harmless_fate(write->writer, write->set, row, error);
+	set->fates[row] = dv_write_harmless(write->writer, set, row, error);
 	if (set->fates[row] == DV_FATE_OPEN)
 		dv_rowset_refuse(set, row, error);
 	return DV_OUTCOME_DONE;

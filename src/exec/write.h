@@ -8,6 +8,7 @@
 
 #include "exec/rowset.h"
 #include "handoff.h"
+#include "odata/batch.h"
 #include "remote/service.h"
 
 /* Same for all requests of a statement. */
@@ -60,5 +61,16 @@ extern DvOutcome dv_write_finish(DvWrite *write, DvError *error, long *wait_ms, 
 
 /* Reads one row's returning properties: set's context owns the answer. Throws if it is gone. */
 extern const char *dv_write_read(const DvWriter *writer, DvRowSet *set, int row, size_t *len);
+
+/*
+ * For change sets, which are sent elsewhere.  A row's plain request as a part
+ * of a batch; what an error to it means when it is none (open: it is one, may
+ * ask the service); and a batch's boundary, which no data can hold.
+ */
+extern void dv_write_part(const DvWriter *writer, const DvRowSet *set, int row, DvBatch *batch,
+						  int content_id);
+extern DvFate dv_write_harmless(const DvWriter *writer, DvRowSet *set, int row,
+								const DvError *error);
+extern char *dv_write_boundary(void);
 
 #endif /* DV_EXEC_WRITE_H */

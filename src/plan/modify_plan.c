@@ -44,6 +44,22 @@ add_identity(PlannerInfo *root, Index rtindex, const DvColumn *column)
 	add_row_identity_var(root, var, rtindex, DV_WRITERULES_NAME(column));
 }
 
+/* The row's version rides in its ctid. */
+static void
+add_version(PlannerInfo *root, Index rtindex, const DvTable *table)
+{
+	/* Sheet 13.1 and 13.2: versions that are no numbers, or none. */
+	if (table->table_type != DV_TABLE_STANDARD)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("rows of foreign table \"%s\" have no versions to compare", table->name),
+				 errhint("Only standard tables do: set the option "
+						 "\"optimistic_concurrency\" of this one to false.")));
+	add_row_identity_var(
+		root, makeVar(rtindex, SelfItemPointerAttributeNumber, TIDOID, -1, InvalidOid, 0), rtindex,
+		DV_WRITERULES_ETAG);
+}
+
 void
 dataverseAddForeignUpdateTargets(PlannerInfo *root, Index rtindex, RangeTblEntry *target_rte,
 								 Relation target_relation)
@@ -70,6 +86,8 @@ dataverseAddForeignUpdateTargets(PlannerInfo *root, Index rtindex, RangeTblEntry
 	add_identity(root, rtindex, id);
 	if (partition != NULL)
 		add_identity(root, rtindex, partition);
+	if (table->settings.optimistic)
+		add_version(root, rtindex, table);
 
 	/*
 	 * A deleted row cannot be read again: RETURNING shows it as the scan saw
@@ -180,12 +198,12 @@ goes_along(const DvTable *table, const DvColumn *column, const Bitmapset *update
 	return true;
 }
 
-static List *
-update_columns(PlannerInfo *root, Index resultRelation, Relation rel, const DvTable *table)
+static void
+update_columns(DvModifyPlan *out, PlannerInfo *root, Index resultRelation, Relation rel,
+			   const DvTable *table)
 {
 	Bitmapset *updated = get_rel_all_updated_cols(root, find_base_rel(root, resultRelation));
 	bool all = update_trigger_may_change(rel);
-	List *attnums = NIL;
 	const DvColumn *id;
 	const DvColumn *partition;
 
@@ -200,11 +218,13 @@ update_columns(PlannerInfo *root, Index resultRelation, Relation rel, const DvTa
 			check_companion(table, column, updated);
 		else if (named)
 			check_settable(table, column, column == partition);
-		if ((named || (all && goes_along(table, column, updated))) && column != partition &&
-			dv_writerules_sendable(column, true))
-			attnums = lappend_int(attnums, column->attnum);
+		if (!(named || (all && goes_along(table, column, updated))) || column == partition ||
+			!dv_writerules_sendable(column, true))
+			continue;
+		out->attnums = lappend_int(out->attnums, column->attnum);
+		if (!named && !column->generated)
+			out->triggered = lappend_int(out->triggered, column->attnum);
 	}
-	return attnums;
 }
 
 static bool
@@ -256,34 +276,40 @@ plan_insert(DvModifyPlan *out, PlannerInfo *root, ModifyTable *plan, const DvTab
 	out->attnums = insert_columns(root, table);
 }
 
-List *
-dataversePlanForeignModify(PlannerInfo *root, ModifyTable *plan, Index resultRelation,
-						   int subplan_index)
+DvModifyPlan *
+dv_modify_plan_make(PlannerInfo *root, ModifyTable *plan, Index resultRelation, int subplan_index)
 {
 	RangeTblEntry *rte = planner_rt_fetch(resultRelation, root);
 	Relation rel = table_open(rte->relid, NoLock);
 	DvTable *table = dv_options_table(rte->relid);
-	DvModifyPlan out = {0};
+	DvModifyPlan *out = palloc0(sizeof(DvModifyPlan));
 
-	out.relid = rte->relid;
+	out->relid = rte->relid;
 	switch (plan->operation)
 	{
 		case CMD_INSERT:
-			plan_insert(&out, root, plan, table);
+			plan_insert(out, root, plan, table);
 			break;
 		case CMD_UPDATE:
-			out.mode = DV_WRITE_UPDATE;
-			out.attnums = update_columns(root, resultRelation, rel, table);
+			out->mode = DV_WRITE_UPDATE;
+			update_columns(out, root, resultRelation, rel, table);
 			break;
 		case CMD_DELETE:
-			out.mode = DV_WRITE_DELETE;
+			out->mode = DV_WRITE_DELETE;
 			break;
 		default:
 			elog(ERROR, "unexpected operation: %d", (int) plan->operation);
 	}
-	find_returning(&out, plan, resultRelation, subplan_index, rel, table);
+	find_returning(out, plan, resultRelation, subplan_index, rel, table);
 	table_close(rel, NoLock);
-	return dv_handoff_pack_modify(&out);
+	return out;
+}
+
+List *
+dataversePlanForeignModify(PlannerInfo *root, ModifyTable *plan, Index resultRelation,
+						   int subplan_index)
+{
+	return dv_handoff_pack_modify(dv_modify_plan_make(root, plan, resultRelation, subplan_index));
 }
 
 int

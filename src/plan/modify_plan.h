@@ -6,6 +6,7 @@
 #define DV_PLAN_MODIFY_PLAN_H
 
 #include "nodes/pathnodes.h"
+#include "handoff.h"
 #include "utils/rel.h"
 
 extern void dataverseAddForeignUpdateTargets(PlannerInfo *root, Index rtindex,
@@ -13,5 +14,9 @@ extern void dataverseAddForeignUpdateTargets(PlannerInfo *root, Index rtindex,
 extern List *dataversePlanForeignModify(PlannerInfo *root, ModifyTable *plan, Index resultRelation,
 										int subplan_index);
 extern int dataverseIsForeignRelUpdatable(Relation rel);
+
+/* What becomes of the rows of one target: throws for columns that cannot be set. */
+extern DvModifyPlan *dv_modify_plan_make(PlannerInfo *root, ModifyTable *plan, Index resultRelation,
+										 int subplan_index);
 
 #endif /* DV_PLAN_MODIFY_PLAN_H */

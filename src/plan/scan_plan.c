@@ -261,10 +261,27 @@ dv_scan_plan_key_path(PlannerInfo *root, RelOptInfo *rel, Expr *keys, double sen
 	return (Path *) path;
 }
 
+/* Is this the target of an UPDATE or DELETE that must know which version it changes? */
+static bool
+reads_version(PlannerInfo *root, RelOptInfo *rel)
+{
+	const DvRel *dvrel = rel->fdw_private;
+	Bitmapset *used = NULL;
+
+	if (!dvrel->table->settings.optimistic || !bms_is_member(rel->relid, root->all_result_relids))
+		return false;
+	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &used);
+	return bms_is_member(SelfItemPointerAttributeNumber - FirstLowInvalidHeapAttributeNumber, used);
+}
+
 void
 dataverseGetForeignPaths(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
 {
-	List *sortkeys = dv_scan_plan_order(baserel->fdw_private, baserel, root->query_pathkeys);
+	List *sortkeys = NIL;
+
+	/* Sorted rows may pass through a sort of our own, which keeps columns only. */
+	if (!reads_version(root, baserel))
+		sortkeys = dv_scan_plan_order(baserel->fdw_private, baserel, root->query_pathkeys);
 
 	add_path_with(root, baserel, NIL, NIL);
 	if (sortkeys != NIL)
@@ -560,6 +577,7 @@ dataverseGetForeignPlan(PlannerInfo *root, RelOptInfo *rel, Oid foreigntableid,
 					   dvrel->table->table_type == DV_TABLE_STANDARD;
 	plan.page_size = dvrel->table->settings.fetch_size;
 	plan_ranges(root, rel, best_path, &plan);
+	plan.etag = reads_version(root, rel);
 
 	return make_foreignscan(tlist, conditions.local, rel->relid, conditions.operands,
 							dv_handoff_pack_scan(&plan), NIL, conditions.recheck, outer_plan);

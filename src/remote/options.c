@@ -91,6 +91,8 @@ static const Word on_error_words[] = {{"stop", false}, {"ignore", true}, {NULL}}
 
 static const Word null_columns_words[] = {{"send", false}, {"omit", true}, {NULL}};
 
+static const Word transaction_words[] = {{"none", false}, {"statement", true}, {NULL}};
+
 static const Word table_type_words[] = {{"standard", DV_TABLE_STANDARD},
 										{"elastic", DV_TABLE_ELASTIC},
 										{"virtual", DV_TABLE_VIRTUAL},
@@ -213,6 +215,11 @@ static const Option options[] = {
 	"writes skip the environment's duplicate detection rules"},
 	{"tag", BOTH, SETTING(tag), take_text, NULL,
 	"text that plug-ins find in the shared variable tag"},
+	{"transaction", BOTH, SETTING(atomic), take_flag_word, "none",
+	"statement writes all rows of a statement or none of them, at most 1,000; none lets rows be final as they go",
+	.words = transaction_words},
+	{"optimistic_concurrency", BOTH, SETTING(optimistic), take_bool, "false",
+	"UPDATE and DELETE fail (SQLSTATE 40001) for a row that was changed since the statement read it"},
 
 	{"table_name", ON_TABLE, TABLE(table_name), take_text, NULL,
 	"logical name of the table; by default the foreign table's name"},
@@ -916,11 +923,14 @@ not_own_reason(const DvColumn *column)
 								  : "shows a label or a target table";
 }
 
-static void
-read_key(DvTable *table, const List *names)
+void
+dv_table_set_key(DvTable *table, const List *names, const char *source)
 {
 	ListCell *cell;
 
+	for (int i = 0; i < table->ncolumns; i++)
+		table->columns[i].is_key = false;
+	table->nkeys = 0;
 	table->keys = palloc(sizeof(char *) * Max(list_length(names), 1));
 	foreach (cell, names)
 	{
@@ -929,8 +939,8 @@ read_key(DvTable *table, const List *names)
 		if (column == NULL || !is_own(column))
 			ereport(ERROR,
 					(errcode(ERRCODE_FDW_COLUMN_NAME_NOT_FOUND),
-					 errmsg("column \"%s\" in option \"key\" of foreign table \"%s\" %s",
-							(char *) lfirst(cell), table->name,
+					 errmsg("column \"%s\" in %s of foreign table \"%s\" %s", (char *) lfirst(cell),
+							source, table->name,
 							column == NULL ? "does not exist" : not_own_reason(column)),
 					 errhint("List the columns of the alternate key by their names in the foreign "
 							 "table.")));
@@ -987,7 +997,7 @@ dv_options_table(Oid relid)
 	table->table_type = (DvTableType) found.table_type;
 	table->partition = found.partition;
 	read_columns(table, RelationGetDescr(rel));
-	read_key(table, found.key);
+	dv_table_set_key(table, found.key, "option \"key\"");
 	table_close(rel, NoLock);
 	return table;
 }

@@ -42,17 +42,19 @@ typedef struct DvSettings
 	double tuple_cost;
 	bool updatable;
 	DvOnConflict on_conflict;
-	bool null_omit;              /* null_columns 'omit' */
-	bool ignore_errors;          /* on_error 'ignore' */
-	int reject_limit;            /* refused rows tolerated; 0: any number */
-	char *reject_table;          /* schema.table in SQL's spelling, or NULL */
-	char *result_table;          /* the same */
+	bool null_omit;     /* null_columns 'omit' */
+	bool ignore_errors; /* on_error 'ignore' */
+	int reject_limit;   /* refused rows tolerated; 0: any number */
+	char *reject_table; /* schema.table in SQL's spelling, or NULL */
+	char *result_table; /* the same */
 	bool skip_unchanged;
 	bool validate;
 	char *bypass_business_logic; /* header value, or NULL */
 	bool bypass_flows;
 	bool suppress_duplicate_detection; /* true is the service's default */
 	char *tag;                         /* or NULL */
+	bool atomic;                       /* transaction 'statement' */
+	bool optimistic;                   /* UPDATE and DELETE only rows that are as they were read */
 } DvSettings;
 
 typedef struct DvServerOptions
@@ -142,6 +144,13 @@ extern DvColumn *dv_table_column_named(const DvTable *table, const char *name);
 extern DvColumn *
 dv_table_column_logical(const DvTable *table,
 						const char *logical); /* not labels, targets, keys of targets */
+
+/*
+ * Makes these columns (char *, names in PostgreSQL) the table's alternate key in
+ * place of the one it has.  Throws for a name that is no column to be sent;
+ * source says where the names come from.
+ */
+extern void dv_table_set_key(DvTable *table, const List *names, const char *source);
 
 /*
  * The datetime column by whose ranges the table may be read, or NULL: the one
