@@ -192,6 +192,7 @@ dv_bulk_begin(const DvBulkSpec *spec)
 						   .table = spec->table,
 						   .plan = spec->plan,
 						   .desc = spec->desc,
+						   .own_ids = spec->own_ids,
 						   .id_attno = spec->id_attno,
 						   .partition_attno = spec->partition_attno,
 						   .etag_attno = spec->etag_attno,
@@ -205,6 +206,7 @@ dv_bulk_begin(const DvBulkSpec *spec)
 	bulk->writer.table = spec->table;
 	bulk->writer.plan = spec->plan;
 	bulk->writer.encode = dv_encode_prepare(&encode);
+	bulk->writer.own_ids = spec->own_ids;
 	bulk->writer.counters = &bulk->counters;
 	bulk->writer.returning = spec->returning;
 	bulk->writer.labels = spec->labels;
@@ -234,6 +236,12 @@ int64
 dv_bulk_skipped(const DvBulk *bulk)
 {
 	return dv_ledger_skipped(bulk->ledger);
+}
+
+int64
+dv_bulk_refused(const DvBulk *bulk)
+{
+	return dv_ledger_refused(bulk->ledger);
 }
 
 const DvCounters *

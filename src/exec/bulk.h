@@ -25,6 +25,8 @@ typedef struct DvBulkSpec
 	const void *owner;          /* the statement: its own scans do not flush it */
 	bool hold;                  /* send nothing before the flush: the statement reads the
 								 * table that it inserts into */
+	bool own_ids;               /* INSERT: ids given were made for these rows, and an id that is
+								 * taken is a row written before */
 	const char *returning;      /* properties wanted back by dv_bulk_one; NULL none */
 	bool labels;                /* annotations among them */
 } DvBulkSpec;
@@ -55,6 +57,7 @@ extern void dv_bulk_one(DvBulk *bulk, TupleTableSlot *slot, TupleTableSlot *plan
 extern void dv_bulk_flush(DvBulk *bulk);
 extern int64 dv_bulk_written(const DvBulk *bulk); /* rows the service has confirmed */
 extern int64 dv_bulk_skipped(const DvBulk *bulk); /* rows rightly not written */
+extern int64 dv_bulk_refused(const DvBulk *bulk); /* rows set aside */
 extern const DvCounters *dv_bulk_counters(const DvBulk *bulk);
 
 /* Flushes, frees. */

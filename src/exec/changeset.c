@@ -373,7 +373,7 @@ leave_out_others(DvChangeset *changeset)
 static bool
 may_be_there(const DvChangeset *changeset)
 {
-	return changeset->set->doubtful;
+	return changeset->set->doubtful || changeset->writer->own_ids;
 }
 
 static bool

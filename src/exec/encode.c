@@ -73,6 +73,7 @@ struct DvEncode
 	TupleDesc desc; /* of the rows */
 	MemoryContext context;
 	DvLookupSpec lookups;
+	bool own_ids;
 	AttrNumber id_attno;
 	AttrNumber partition_attno;
 	AttrNumber etag_attno;
@@ -269,6 +270,7 @@ dv_encode_prepare(const DvEncodeSpec *spec)
 	encode->lookups.table = table;
 	encode->lookups.plan = spec->plan;
 	encode->validate = dv_validate_prepare(spec->service, table);
+	encode->own_ids = spec->own_ids;
 	encode->id_attno = spec->id_attno;
 	encode->partition_attno = spec->partition_attno;
 	encode->etag_attno = spec->etag_attno;
@@ -538,7 +540,7 @@ identify_by_id(DvEncode *encode, TupleTableSlot *slot, DvRow *row, const char *g
 	const char *partition = NULL;
 	bool isnull;
 
-	row->id_given = given != NULL;
+	row->id_given = given != NULL && !encode->own_ids;
 	row->id = given ? pstrdup(given) : make_id(encode);
 	if (given && encode->plan->mode == DV_WRITE_UPSERT)
 		row->fold = row->id;

@@ -22,6 +22,7 @@ typedef struct DvEncodeSpec
 	const DvTable *table;
 	const DvModifyPlan *plan;
 	TupleDesc desc;             /* of the rows; must live as long */
+	bool own_ids;               /* INSERT: an id that is given counts as made here */
 	AttrNumber id_attno;        /* UPDATE, DELETE: place of the primary id among the
 								 * plan slot's junk; 0: the row has the alternate key */
 	AttrNumber partition_attno; /* the same for partitionid of elastic tables; 0 none */

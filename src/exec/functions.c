@@ -29,17 +29,24 @@
 #include "remote/service.h"
 #include "remote/transport.h"
 
+bool
+dv_functions_is_ours(Oid fdwid)
+{
+	ForeignDataWrapper *wrapper = GetForeignDataWrapper(fdwid);
+
+	return OidIsValid(wrapper->fdwvalidator) &&
+		   strcmp(get_func_name(wrapper->fdwvalidator), "dataverse_fdw_validator") == 0;
+}
+
 ForeignServer *
 dv_functions_server(text *name)
 {
 	ForeignServer *server = GetForeignServerByName(text_to_cstring(name), false);
-	ForeignDataWrapper *wrapper = GetForeignDataWrapper(server->fdwid);
 	AclResult allowed = dv_server_aclcheck(server->serverid, GetUserId());
 
 	if (allowed != ACLCHECK_OK)
 		aclcheck_error(allowed, OBJECT_FOREIGN_SERVER, server->servername);
-	if (!OidIsValid(wrapper->fdwvalidator) ||
-		strcmp(get_func_name(wrapper->fdwvalidator), "dataverse_fdw_validator") != 0)
+	if (!dv_functions_is_ours(server->fdwid))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("server \"%s\" is not a server of dataverse_fdw", server->servername)));

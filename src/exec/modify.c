@@ -27,6 +27,7 @@
 #include "miscadmin.h"
 #include "parser/parsetree.h"
 #include "utils/memutils.h"
+#include "utils/queryenvironment.h"
 #include "utils/rel.h"
 
 #include "exec/bulk.h"
@@ -44,7 +45,8 @@ typedef struct Modify
 	DvTable *table;
 	DvModifyPlan *plan;
 	DvBulk *bulk;
-	bool at_once; /* each row is written when it comes */
+	bool at_once;             /* each row is written when it comes */
+	DvModifyAccount *account; /* or NULL */
 
 	/* RETURNING: the columns that the service must tell, and the id */
 	int nasked;
@@ -173,6 +175,15 @@ refuse_asking(const Modify *modify)
 			 errhint("Return columns that the statement sets, or set the option to none.")));
 }
 
+static DvModifyAccount *
+find_account(const EState *estate)
+{
+	EphemeralNamedRelation found =
+		estate->es_queryEnv ? get_ENR(estate->es_queryEnv, DV_MODIFY_ACCOUNT) : NULL;
+
+	return found ? found->reldata : NULL;
+}
+
 static void
 begin(EState *estate, ResultRelInfo *rinfo, Modify *modify, DvBulkSpec *spec)
 {
@@ -199,6 +210,8 @@ begin(EState *estate, ResultRelInfo *rinfo, Modify *modify, DvBulkSpec *spec)
 	spec->plan = plan;
 	spec->desc = RelationGetDescr(rinfo->ri_RelationDesc);
 	spec->owner = estate;
+	modify->account = find_account(estate);
+	spec->own_ids = modify->account && modify->account->own_ids;
 	spec->hold = is_insert(plan) && reads_target(estate, rinfo, modify->table->relid);
 	modify->bulk = dv_bulk_begin(spec);
 	rinfo->ri_FdwState = modify;
@@ -485,6 +498,13 @@ dataverseEndForeignModify(EState *estate, ResultRelInfo *rinfo)
 	if (modify == NULL)
 		return;
 	rinfo->ri_FdwState = NULL;
+	if (modify->account)
+	{
+		dv_bulk_flush(modify->bulk);
+		modify->account->written += dv_bulk_written(modify->bulk);
+		modify->account->skipped += dv_bulk_skipped(modify->bulk);
+		modify->account->refused += dv_bulk_refused(modify->bulk);
+	}
 	dv_bulk_end(modify->bulk);
 }
 

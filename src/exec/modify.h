@@ -9,6 +9,22 @@
 #include "handoff.h"
 #include "remote/service.h"
 
+/*
+ * What a statement of our own that inserts wants to say and to know, beside
+ * what SQL says.  It stands in the statement's query environment as the data
+ * of a relation of this name, where nested statements do not see it.
+ */
+#define DV_MODIFY_ACCOUNT "dataverse_fdw: account"
+
+typedef struct DvModifyAccount
+{
+	bool own_ids;  /* in: primary ids were made for these rows and for nothing else, so that
+					* one that is taken tells that its row was written before */
+	int64 written; /* out: rows that the service has confirmed */
+	int64 skipped; /* out: rows rightly not written */
+	int64 refused; /* out: rows set aside */
+} DvModifyAccount;
+
 extern void dataverseBeginForeignModify(ModifyTableState *mtstate, ResultRelInfo *rinfo,
 										List *fdw_private, int subplan_index, int eflags);
 extern TupleTableSlot *dataverseExecForeignInsert(EState *estate, ResultRelInfo *rinfo,

@@ -542,6 +542,16 @@ is_there(const DvWriter *writer, DvRowSet *set, int row)
 }
 
 /*
+ * Could a create have gone through before?  An elastic table's refusal says
+ * nothing of an earlier attempt of the same call.
+ */
+static bool
+may_be_there(const DvWriter *writer, const DvRowSet *set)
+{
+	return set->doubtful || writer->own_ids || is_elastic(writer);
+}
+
+/*
  * Is a refused create the echo of our own request, whose answer was lost?  It
  * is when the id made here is taken; the service may also name an alternate
  * key first, which is then the row's own or another row's.
@@ -549,8 +559,7 @@ is_there(const DvWriter *writer, DvRowSet *set, int row)
 static bool
 is_echo(const DvWriter *writer, DvRowSet *set, int row, const DvError *error)
 {
-	/* An elastic table's refusal says nothing of an earlier attempt of the same call. */
-	if ((!set->doubtful && !is_elastic(writer)) || !is_unique(error) || set->rows[row].id_given)
+	if (!may_be_there(writer, set) || !is_unique(error) || set->rows[row].id_given)
 		return false;
 	return error->code == CODE_DUPLICATE || is_there(writer, set, row);
 }
@@ -728,7 +737,8 @@ sift(DvWrite *write, const DvError *error)
 		return false;
 	any = elastic && sift_told(write, error);
 	if (mode == DV_WRITE_CREATE &&
-		((elastic && error->row_errors == NULL) || (write->set->doubtful && is_unique(error))))
+		((elastic && error->row_errors == NULL) ||
+		 ((write->set->doubtful || write->writer->own_ids) && is_unique(error))))
 		any = sift_created(write) || any;
 	/* An id of an elastic table may be there in another partition (sheet 13.1): not asked about. */
 	if (mode == DV_WRITE_UPDATE && !elastic && is_missing(error))

@@ -18,6 +18,7 @@ typedef struct DvWriter
 	const DvTable *table;
 	const DvModifyPlan *plan;
 	DvEncode *encode;
+	bool own_ids; /* a create's id that is taken may be from an earlier statement */
 	DvCounters *counters;
 	const char *returning; /* properties wanted back from single rows, comma
 								 * separated; NULL for none */
