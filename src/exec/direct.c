@@ -9,7 +9,7 @@
  *
  * Unlike rows that come through the executor, these are all written, and
  * answered for, before the node returns, so that the command tag is the number
- * of rows written.
+ * of rows written, or found to be as they are to be.
  */
 #include "postgres.h"
 
@@ -272,6 +272,9 @@ write_key(ForeignScanState *node, Direct *direct)
 static void
 write_read(ForeignScanState *node, Direct *direct)
 {
+	TupleTableSlot *row = direct->row;
+	int place = direct->id->attnum - 1;
+
 	while (true)
 	{
 		TupleTableSlot *found;
@@ -283,7 +286,9 @@ write_read(ForeignScanState *node, Direct *direct)
 		take_node_back(node, direct);
 		if (TupIsNull(found))
 			return;
-		dv_bulk_add(direct->bulk, direct->row, found);
+		/* So that a row that is refused can be told from the others. */
+		row->tts_values[place] = slot_getattr(found, direct->id->attnum, &row->tts_isnull[place]);
+		dv_bulk_add(direct->bulk, row, found);
 	}
 }
 
@@ -315,7 +320,8 @@ dataverseIterateDirectModify(ForeignScanState *node)
 
 		direct->done = true;
 		write_all(node, direct);
-		written = dv_bulk_written(direct->bulk);
+		/* A row that is as it is to be counts as if it had been written. */
+		written = dv_bulk_written(direct->bulk) + dv_bulk_counters(direct->bulk)->unchanged;
 		if (direct->plan->counts)
 			node->ss.ps.state->es_processed += written;
 		if (node->ss.ps.instrument != NULL)

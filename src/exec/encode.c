@@ -820,21 +820,6 @@ encode_targets(DvEncode *encode, const DvRow *row, DvBody *body)
 		dv_body_target_field(body, row->parts[1].property, row->parts[1].text);
 }
 
-/* Which row it is, for errors while it is encoded. */
-typedef struct Encoding
-{
-	const DvEncode *encode;
-	const DvRow *row;
-} Encoding;
-
-static void
-row_callback(void *arg)
-{
-	const Encoding *encoding = arg;
-
-	errcontext("row %s", dv_encode_show(encoding->encode, encoding->row));
-}
-
 /* A lookup that points to the same id in another table has changed. */
 static bool
 is_changed(const Field *field, const DvRow *row)
@@ -849,10 +834,7 @@ void
 dv_encode_row(DvEncode *encode, TupleTableSlot *slot, const DvRow *row, DvBody *body)
 {
 	DvError error = {0};
-	Encoding encoding = {encode, row};
-	ErrorContextCallback callback = {error_context_stack, row_callback, &encoding};
 
-	error_context_stack = &callback;
 	slot_getallattrs(slot);
 	if (encode->validate != NULL)
 		dv_validate_begin(encode->validate);
@@ -879,5 +861,4 @@ dv_encode_row(DvEncode *encode, TupleTableSlot *slot, const DvRow *row, DvBody *
 					   &error))
 		elog(ERROR, "id \"%s\" cannot be sent: %s", row->id, error.message);
 	dv_body_row_end(body);
-	error_context_stack = callback.previous;
 }

@@ -65,14 +65,16 @@ prepare_rejects(DvLedger *ledger, TupleDesc desc)
 {
 	const DvModifyPlan *plan = ledger->writer->plan;
 	const DvTable *table = ledger->writer->table;
+	int nkeys;
 
 	ledger->json = dv_rowjson_prepare(desc);
 	ledger->others = plan->mode == DV_WRITE_CREATE || plan->mode == DV_WRITE_UPSERT;
 	ledger->shown = list_copy(plan->attnums);
 	/* By these an UPDATE or a DELETE is repeated. */
+	(void) dv_encode_keys(ledger->writer->encode, &nkeys);
 	for (int i = 0; i < table->ncolumns && !ledger->others; i++)
 	{
-		if (table->columns[i].is_primary_id)
+		if (nkeys > 0 ? table->columns[i].is_key : table->columns[i].is_primary_id)
 			ledger->shown = list_append_unique_int(ledger->shown, table->columns[i].attnum);
 	}
 	/* A copy of the descriptor is not reference-counted: nothing to give back after an error. */

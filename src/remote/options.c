@@ -638,7 +638,12 @@ static const struct
 	int place;
 	const char *first;
 	const char *second;
+	const char *first_value; /* NULL: any */
+	const char *second_value;
 } conflicts[] = {
+	/* All or nothing leaves no row aside. */
+	{ON_SERVER, "transaction", "on_error", "statement", "ignore"},
+	{ON_TABLE, "transaction", "on_error", "statement", "ignore"},
 	{ON_USER, "access_token", "client_secret"},
 	{ON_COLUMN, "label_of", "target_of"},
 	{ON_COLUMN, "label_of", "navigation_property"},
@@ -665,15 +670,31 @@ static const struct
 	{ON_COLUMN, "target_key", "key_of", "Name the lookup that this column writes."},
 };
 
+static bool
+given_as(List *defs, const char *name, const char *value)
+{
+	const char *text = given(defs, name);
+
+	return text != NULL && (value == NULL || strcmp(text, value) == 0);
+}
+
+static char *
+quote_option(const char *name, const char *value)
+{
+	return value ? psprintf("\"%s\" '%s'", name, value) : psprintf("\"%s\"", name);
+}
+
 static void
 check_together(List *defs, int place)
 {
 	for (int i = 0; i < lengthof(conflicts); i++)
-		if (conflicts[i].place == place && given(defs, conflicts[i].first) != NULL &&
-			given(defs, conflicts[i].second) != NULL)
+		if (conflicts[i].place == place &&
+			given_as(defs, conflicts[i].first, conflicts[i].first_value) &&
+			given_as(defs, conflicts[i].second, conflicts[i].second_value))
 			ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-							errmsg("options \"%s\" and \"%s\" cannot be used together",
-								   conflicts[i].first, conflicts[i].second)));
+							errmsg("options %s and %s cannot be used together",
+								   quote_option(conflicts[i].first, conflicts[i].first_value),
+								   quote_option(conflicts[i].second, conflicts[i].second_value))));
 	for (int i = 0; i < lengthof(needs); i++)
 		if (needs[i].place == place && given(defs, needs[i].needed) == NULL &&
 			(needs[i].option == NULL || given(defs, needs[i].option) != NULL))
