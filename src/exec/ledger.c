@@ -398,6 +398,19 @@ reject(DvLedger *ledger, const DvRow *row, TupleTableSlot *slot, DvRowNote *note
 	MemoryContextReset(ledger->row_context);
 }
 
+/* What a line of a local table says of it. */
+static const char *
+words_of(const DvLedger *ledger, const DvRowSet *set, int row)
+{
+	const char *words = dv_report_words(set->errors[row]);
+
+	if (!set->doubtful || !may_be_own_doing(ledger, set, row))
+		return words;
+	return psprintf("%s (the answer to an earlier attempt was lost: it may be this statement's "
+					"own doing)",
+					words);
+}
+
 void
 dv_ledger_refuse(DvLedger *ledger, const DvRowSet *set, int row)
 {
@@ -409,7 +422,7 @@ dv_ledger_refuse(DvLedger *ledger, const DvRowSet *set, int row)
 	if (ledger->rejects != NULL)
 	{
 		DvRowNote note = {.code = error->code_text,
-						  .message = dv_report_words(error),
+						  .message = words_of(ledger, set, row),
 						  .request_id = error->request_id};
 
 		reject(ledger, &set->rows[row], row_slot(ledger, set, row), &note);
@@ -656,7 +669,7 @@ dv_ledger_settle(DvLedger *ledger, DvRowSet *set)
 		if (error != NULL)
 		{
 			note.code = error->code_text;
-			note.message = dv_report_words(error);
+			note.message = words_of(ledger, set, i);
 		}
 		note_result(ledger, &set->rows[i], &note);
 	}
