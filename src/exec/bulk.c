@@ -160,6 +160,7 @@ prepare_unchanged(DvBulk *bulk)
 	DvUnchangedSpec spec = {.service = bulk->writer.service,
 							.table = bulk->writer.table,
 							.plan = bulk->writer.plan,
+							.identity = bulk->writer.identity,
 							.encode = bulk->writer.encode,
 							.counters = &bulk->counters};
 
@@ -188,15 +189,19 @@ dv_bulk_begin(const DvBulkSpec *spec)
 		AllocSetContextCreate(CurrentMemoryContext, "dataverse_fdw writes", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	DvBulk *bulk = palloc0(sizeof(DvBulk));
+	DvIdentitySpec identity = {.service = spec->service,
+							   .table = spec->table,
+							   .plan = spec->plan,
+							   .own_ids = spec->own_ids,
+							   .id_attno = spec->id_attno,
+							   .partition_attno = spec->partition_attno,
+							   .etag_attno = spec->etag_attno,
+							   .old_attno = spec->old_attno};
 	DvEncodeSpec encode = {.service = spec->service,
 						   .table = spec->table,
 						   .plan = spec->plan,
 						   .desc = spec->desc,
-						   .own_ids = spec->own_ids,
-						   .id_attno = spec->id_attno,
-						   .partition_attno = spec->partition_attno,
-						   .etag_attno = spec->etag_attno,
-						   .old_attno = spec->old_attno};
+						   .only_changed = spec->old_attno > 0};
 
 	bulk->context = context;
 	bulk->row_context = AllocSetContextCreate(context, "dataverse_fdw row", ALLOCSET_DEFAULT_SIZES);
@@ -205,6 +210,7 @@ dv_bulk_begin(const DvBulkSpec *spec)
 	bulk->writer.service = spec->service;
 	bulk->writer.table = spec->table;
 	bulk->writer.plan = spec->plan;
+	encode.identity = bulk->writer.identity = dv_identity_prepare(&identity);
 	bulk->writer.encode = dv_encode_prepare(&encode);
 	bulk->writer.own_ids = spec->own_ids;
 	bulk->writer.counters = &bulk->counters;
@@ -451,12 +457,12 @@ look_up(DvBulk *bulk, const WaitingRow *waiting, int n, bool *unclear)
 {
 	DvProbe probe = {.service = bulk->writer.service,
 					 .table = bulk->writer.table,
-					 .primary_id = dv_encode_primary_id(bulk->writer.encode),
+					 .primary_id = dv_identity_primary_id(bulk->writer.identity),
 					 .counters = &bulk->counters,
 					 .unclear = unclear};
 	const DvKeyPart **keys = palloc(sizeof(DvKeyPart *) * n);
 	int nkeys;
-	const DvColumn *const *columns = dv_encode_keys(bulk->writer.encode, &nkeys);
+	const DvColumn *const *columns = dv_identity_keys(bulk->writer.identity, &nkeys);
 
 	for (int i = 0; i < n; i++)
 		keys[i] = waiting[i].row.keys;
@@ -514,7 +520,7 @@ release_waiting(DvBulk *bulk)
 			refuse_unclear(bulk, bulk->spare, &waiting->row);
 		else
 		{
-			dv_encode_settle(bulk->writer.encode, &waiting->row, ids[i]);
+			dv_identity_settle(bulk->writer.identity, &waiting->row, ids[i]);
 			waiting->row.found = ids[i] != NULL;
 			place_row(bulk, bulk->spare, &waiting->row);
 		}
@@ -539,7 +545,7 @@ let_wait(DvBulk *bulk, TupleTableSlot *slot, const DvRow *row)
 		bulk->waiting = palloc(sizeof(WaitingRow) * WAITING_MAX);
 	waiting = &bulk->waiting[bulk->nwaiting++];
 	waiting->tuple = ExecCopySlotMinimalTuple(slot);
-	dv_encode_copy_row(&waiting->row, row);
+	dv_identity_copy(&waiting->row, row);
 	MemoryContextSwitchTo(old);
 	note_latest(bulk, waiting->row.fold, WAITING);
 	if (bulk->nwaiting >= Min(WAITING_MAX, dv_flights_rows(bulk->flights)))
@@ -585,7 +591,7 @@ static void
 take_own_id(DvBulk *bulk, DvRow *row)
 {
 	if (bulk->writer.plan->do_nothing && row->by_key && is_key_enforced(bulk))
-		dv_encode_settle(bulk->writer.encode, row, NULL);
+		dv_identity_settle(bulk->writer.identity, row, NULL);
 }
 
 static void
@@ -594,7 +600,7 @@ identify(void *arg)
 	Handling *handling = arg;
 	DvBulk *bulk = handling->bulk;
 	const DvColumn *missing =
-		dv_encode_identify(bulk->writer.encode, handling->slot, handling->planslot, handling->row);
+		dv_identity_find(bulk->writer.identity, handling->slot, handling->planslot, handling->row);
 
 	if (missing != NULL)
 		ereport(ERROR,
@@ -705,7 +711,7 @@ find_single(DvBulk *bulk, TupleTableSlot *slot, DvRow *row)
 		dv_ledger_skip(bulk->ledger, row, ids[0]);
 		return true;
 	}
-	dv_encode_settle(bulk->writer.encode, row, ids[0]);
+	dv_identity_settle(bulk->writer.identity, row, ids[0]);
 	row->found = ids[0] != NULL;
 	return false;
 }

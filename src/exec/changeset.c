@@ -115,7 +115,7 @@ dv_changeset_add(DvChangeset *changeset, TupleTableSlot *slot, DvRow *row)
 	if (row->refused)
 	{
 		changeset->unsettled[changeset->nunsettled++] = set->nrows;
-		dv_encode_settle(changeset->writer->encode, row, NULL);
+		dv_identity_settle(changeset->writer->identity, row, NULL);
 	}
 	dv_rowset_add(set, changeset->writer->encode, slot, row);
 }
@@ -130,7 +130,7 @@ make_probe(const DvWriter *writer)
 {
 	DvProbe probe = {.service = writer->service,
 					 .table = writer->table,
-					 .primary_id = dv_encode_primary_id(writer->encode),
+					 .primary_id = dv_identity_primary_id(writer->identity),
 					 .counters = writer->counters};
 
 	return probe;
@@ -175,7 +175,7 @@ look_up(const DvChangeset *changeset, const int *rows, int n, Keyed *keyed)
 	const DvWriter *writer = changeset->writer;
 	DvProbe probe = make_probe(writer);
 	int ncolumns;
-	const DvColumn *const *columns = dv_encode_keys(writer->encode, &ncolumns);
+	const DvColumn *const *columns = dv_identity_keys(writer->identity, &ncolumns);
 
 	group_rows(changeset->set, rows, n, keyed);
 	keyed->ids = dv_probe_keys(&probe, columns, ncolumns, keyed->keys, keyed->nkeys);
@@ -201,8 +201,8 @@ settle_keys(DvChangeset *changeset)
 		if (keyed.ids[g] != NULL && writer->plan->do_nothing)
 			set->fates[rows[i]] = DV_FATE_SKIPPED;
 		else if (keyed.ids[g] != NULL || made[g] != NULL)
-			dv_encode_settle(writer->encode, &set->rows[rows[i]],
-							 keyed.ids[g] ? keyed.ids[g] : made[g]);
+			dv_identity_settle(writer->identity, &set->rows[rows[i]],
+							   keyed.ids[g] ? keyed.ids[g] : made[g]);
 		else
 			made[g] = set->rows[rows[i]].id;
 	}

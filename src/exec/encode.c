@@ -1,7 +1,6 @@
 /*
  * encode.c
- *	  A row as JSON fields: plain columns, lookups as binds, the key as an
- *	  address.
+ *	  A row as JSON fields: plain columns, and lookups as binds.
  *
  * Decides which columns of a row travel and under which names.  A column that
  * the statement names travels with every row, NULL included (unless the table
@@ -21,27 +20,16 @@
 
 #include "compat.h"
 
-#include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
-#include "port.h"
-#include "utils/builtins.h"
-#include "utils/lsyscache.h"
-#include "utils/memutils.h"
-#include "utils/timestamp.h"
 
-#include "exec/changed.h"
 #include "exec/convert.h"
 #include "exec/encode.h"
-#include "exec/etag.h"
 #include "exec/labels.h"
 #include "exec/lookup.h"
 #include "exec/validate.h"
-#include "odata/keyfold.h"
 #include "odata/newid.h"
-#include "remote/metadata.h"
 #include "writerules.h"
 
-#define PARTITION_COLUMN "partitionid"
 #define TYPE_PREFIX "Microsoft.Dynamics.CRM."
 
 /* A column with the label of a choice. */
@@ -71,27 +59,14 @@ struct DvEncode
 	const DvTable *table;
 	const DvModifyPlan *plan;
 	TupleDesc desc; /* of the rows */
-	MemoryContext context;
 	DvLookupSpec lookups;
-	bool own_ids;
-	AttrNumber id_attno;
-	AttrNumber partition_attno;
-	AttrNumber etag_attno;
-	AttrNumber old_attno;
-	const DvColumn *id_column; /* INSERT: may be given by the user; or NULL */
-	const DvColumn *partition_column;
-	char *primary_id; /* logical name; NULL until known */
+	DvIdentity *identity;
+	bool only_changed; /* what a trigger may have changed travels if it has */
 	char *odata_type;
 	int nfields;
 	Field *fields;
 	DvConvert *convert;   /* for the fields, same order */
 	DvValidate *validate; /* or NULL */
-	int nkeys;
-	const DvColumn **keys;
-	int64 rows;
-	DvIdStream ids;
-	uint8 random[DV_ID_RANDOM * 64];
-	int random_used;
 };
 
 static bool
@@ -235,26 +210,6 @@ prepare_fields(DvEncode *encode)
 	encode->convert = dv_convert_prepare(table, columns, encode->nfields);
 }
 
-static void
-prepare_keys(DvEncode *encode)
-{
-	const DvTable *table = encode->table;
-
-	if (encode->plan->mode != DV_WRITE_UPSERT && (is_insert(encode) || encode->id_attno > 0))
-		return;
-	encode->nkeys = table->nkeys;
-	encode->keys = palloc0(sizeof(DvColumn *) * (table->nkeys + 1));
-	for (int i = 0; i < table->nkeys; i++)
-	{
-		encode->keys[i] = dv_table_column_named(table, table->keys[i]);
-		if (encode->keys[i] == NULL)
-			ereport(ERROR, (errcode(ERRCODE_FDW_COLUMN_NAME_NOT_FOUND),
-							errmsg("column \"%s\" of option \"key\" is not a column of foreign "
-								   "table \"%s\"",
-								   table->keys[i], table->name)));
-	}
-}
-
 DvEncode *
 dv_encode_prepare(const DvEncodeSpec *spec)
 {
@@ -265,49 +220,15 @@ dv_encode_prepare(const DvEncodeSpec *spec)
 	encode->table = table;
 	encode->plan = spec->plan;
 	encode->desc = spec->desc;
-	encode->context = CurrentMemoryContext;
 	encode->lookups.service = spec->service;
 	encode->lookups.table = table;
 	encode->lookups.plan = spec->plan;
 	encode->validate = dv_validate_prepare(spec->service, table);
-	encode->own_ids = spec->own_ids;
-	encode->id_attno = spec->id_attno;
-	encode->partition_attno = spec->partition_attno;
-	encode->etag_attno = spec->etag_attno;
-	encode->old_attno = spec->old_attno;
-	encode->primary_id = table->primary_id;
+	encode->identity = spec->identity;
+	encode->only_changed = spec->only_changed;
 	encode->odata_type = psprintf(TYPE_PREFIX "%s", table->table_name);
-	encode->random_used = sizeof(encode->random);
-	dv_writerules_identity(table, &encode->id_column, &encode->partition_column);
-	if (encode->id_column && encode->primary_id == NULL)
-		encode->primary_id = encode->id_column->logical;
 	prepare_fields(encode);
-	prepare_keys(encode);
 	return encode;
-}
-
-const char *
-dv_encode_primary_id(DvEncode *encode)
-{
-	const DvSchema *schema;
-
-	if (encode->primary_id)
-		return encode->primary_id;
-	schema = dv_metadata_table(encode->service, encode->table->table_name);
-	if (schema == NULL || schema->primary_id == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_TABLE_NOT_FOUND),
-				 errmsg("the primary id of foreign table \"%s\" is not known", encode->table->name),
-				 errhint("Set the table's option primary_id.")));
-	encode->primary_id = MemoryContextStrdup(encode->context, schema->primary_id);
-	return encode->primary_id;
-}
-
-const DvColumn *const *
-dv_encode_keys(const DvEncode *encode, int *n)
-{
-	*n = encode->nkeys;
-	return encode->keys;
 }
 
 int
@@ -361,300 +282,6 @@ dv_encode_sends(const DvTable *table, const DvModifyPlan *plan, const DvColumn *
 	if (table->settings.null_omit || (plan->mode == DV_WRITE_CREATE && is_lookup(column)))
 		return false;
 	return named;
-}
-
-/*
- * Who is it?
- */
-
-static const char *
-fresh_random(DvEncode *encode)
-{
-	const char *bytes;
-
-	if (encode->random_used + DV_ID_RANDOM > sizeof(encode->random))
-	{
-		if (!pg_strong_random(encode->random, sizeof(encode->random)))
-			ereport(ERROR,
-					(errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
-		encode->random_used = 0;
-	}
-	bytes = (const char *) encode->random + encode->random_used;
-	encode->random_used += DV_ID_RANDOM;
-	return bytes;
-}
-
-static char *
-make_id(DvEncode *encode)
-{
-	char *id = palloc(DV_ID_LEN + 1);
-	int64 now_ms = GetCurrentTimestamp() / 1000 +
-				   (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * INT64CONST(1000);
-
-	dv_newid(&encode->ids, now_ms, (const uint8 *) fresh_random(encode), id);
-	return id;
-}
-
-/* Requests are in UTF-8, values in the database's encoding. */
-static char *
-to_utf8(char *text)
-{
-	return pg_server_to_any(text, strlen(text), PG_UTF8);
-}
-
-static char *
-operand_text(const DvColumn *column, Datum value)
-{
-	return to_utf8(dv_convert_operand(value, false, column->typid, column->type)->text);
-}
-
-/* A primary id in its one spelling, DV_ID_LEN long, whatever its column is declared as. */
-static char *
-id_text(const DvColumn *column, Datum value)
-{
-	return dv_convert_operand(value, false, column->typid, DV_TYPE_GUID)->text;
-}
-
-/* What kind of literal a key value is; by the local type where the table does not say. */
-static DvEdm
-key_edm(const DvColumn *column)
-{
-	DvEdm edm = dv_type_edm(column->type);
-
-	if (edm != DV_EDM_NONE)
-		return edm;
-	switch (getBaseType(column->typid))
-	{
-		case INT2OID:
-		case INT4OID:
-			return DV_EDM_INT32;
-		case INT8OID:
-			return DV_EDM_INT64;
-		case NUMERICOID:
-			return DV_EDM_DECIMAL;
-		case UUIDOID:
-			return DV_EDM_GUID;
-		case TIMESTAMPOID:
-		case TIMESTAMPTZOID:
-			return DV_EDM_DATETIME;
-		case DATEOID:
-			return DV_EDM_DATE;
-		default:
-			return DV_EDM_STRING;
-	}
-}
-
-static void
-address_by_id(DvEncode *encode, DvRow *row, const char *partition)
-{
-	row->by_key = false;
-	row->nparts = partition ? 2 : 1;
-	row->parts = palloc0(sizeof(DvKeyPart) * row->nparts);
-	row->parts[0].edm = DV_EDM_GUID;
-	row->parts[0].text = row->id;
-	if (partition)
-	{
-		row->parts[0].property = dv_encode_primary_id(encode);
-		row->parts[1].property = PARTITION_COLUMN;
-		row->parts[1].edm = DV_EDM_STRING;
-		row->parts[1].text = partition;
-	}
-}
-
-/* UPDATE, DELETE: the id came along with the row. */
-static void
-identify_existing(DvEncode *encode, TupleTableSlot *planslot, DvRow *row)
-{
-	bool isnull;
-	Datum value = slot_getattr(planslot, encode->id_attno, &isnull);
-	const char *partition = NULL;
-
-	if (isnull)
-		elog(ERROR, "primary id of a row of foreign table \"%s\" is null", encode->table->name);
-	row->id = id_text(encode->id_column, value);
-	row->id_given = true;
-	row->fold = row->id;
-	if (encode->partition_attno > 0)
-	{
-		value = slot_getattr(planslot, encode->partition_attno, &isnull);
-		if (!isnull)
-		{
-			partition = operand_text(encode->partition_column, value);
-			row->fold = psprintf("%s/%s", row->id, partition);
-		}
-	}
-	if (encode->etag_attno > 0)
-	{
-		value = slot_getattr(planslot, encode->etag_attno, &isnull);
-		row->etag = dv_etag_text((ItemPointer) DatumGetPointer(value));
-	}
-	address_by_id(encode, row, partition);
-}
-
-/* Fills the key's values; returns the column that is null (empty text is null to the service). */
-static const DvColumn *
-read_key(DvEncode *encode, TupleTableSlot *slot, DvRow *row)
-{
-	row->nkeys = encode->nkeys;
-	row->keys = palloc0(sizeof(DvKeyPart) * encode->nkeys);
-	for (int i = 0; i < encode->nkeys; i++)
-	{
-		const DvColumn *column = encode->keys[i];
-		DvKeyPart *part = &row->keys[i];
-		bool isnull;
-		Datum value = slot_getattr(slot, column->attnum, &isnull);
-
-		if (isnull)
-			return column;
-		part->property = column->property;
-		part->edm = key_edm(column);
-		part->text = operand_text(column, value);
-		if (part->text[0] == '\0')
-			return column;
-		row->refused = row->refused || dv_url_key_refuses(part->edm, part->text);
-	}
-	return NULL;
-}
-
-static const DvColumn *
-identify_by_key(DvEncode *encode, TupleTableSlot *slot, DvRow *row)
-{
-	const DvColumn *missing = read_key(encode, slot, row);
-	StringInfoData fold;
-
-	if (missing)
-		return missing;
-	initStringInfo(&fold);
-	dv_keyfold(&fold, row->keys, row->nkeys);
-	row->fold = fold.data;
-	row->parts = row->keys;
-	row->nparts = row->nkeys;
-	row->by_key = true;
-	return NULL;
-}
-
-/* INSERT by id: the user's, or one made here. */
-static void
-identify_by_id(DvEncode *encode, TupleTableSlot *slot, DvRow *row, const char *given)
-{
-	const char *partition = NULL;
-	bool isnull;
-
-	row->id_given = given != NULL && !encode->own_ids;
-	row->id = given ? pstrdup(given) : make_id(encode);
-	if (given && encode->plan->mode == DV_WRITE_UPSERT)
-		row->fold = row->id;
-	if (encode->partition_column && encode->plan->mode == DV_WRITE_UPSERT)
-	{
-		Datum value = slot_getattr(slot, encode->partition_column->attnum, &isnull);
-
-		if (!isnull)
-			partition = operand_text(encode->partition_column, value);
-		if (row->fold && partition)
-			row->fold = psprintf("%s/%s", row->id, partition);
-	}
-	address_by_id(encode, row, partition);
-}
-
-/* UPDATE with a BEFORE trigger: the attributes that differ from the row that was read. */
-static const Bitmapset *
-changed_columns(const DvEncode *encode, TupleTableSlot *slot, TupleTableSlot *planslot)
-{
-	bool isnull;
-	Datum old = slot_getattr(planslot, encode->old_attno, &isnull);
-
-	if (isnull)
-		elog(ERROR, "row of foreign table \"%s\" that was read is null", encode->table->name);
-	return dv_changed_columns(slot, old);
-}
-
-const DvColumn *
-dv_encode_identify(DvEncode *encode, TupleTableSlot *slot, TupleTableSlot *planslot, DvRow *row)
-{
-	const char *given = NULL;
-
-	memset(row, 0, sizeof(DvRow));
-	row->number = ++encode->rows;
-	if (!is_insert(encode) && encode->id_attno == 0)
-		return identify_by_key(encode, slot, row);
-	if (!is_insert(encode))
-	{
-		identify_existing(encode, planslot, row);
-		if (encode->old_attno > 0)
-			row->changed = changed_columns(encode, slot, planslot);
-		return NULL;
-	}
-	if (encode->id_column)
-	{
-		bool isnull;
-		Datum value = slot_getattr(slot, encode->id_column->attnum, &isnull);
-
-		if (!isnull)
-			given = id_text(encode->id_column, value);
-	}
-	if (encode->nkeys > 0 && given == NULL)
-		return identify_by_key(encode, slot, row);
-	identify_by_id(encode, slot, row, given);
-	return NULL;
-}
-
-void
-dv_encode_settle(DvEncode *encode, DvRow *row, const char *id)
-{
-	row->id = id ? pstrdup(id) : make_id(encode);
-	row->refused = false;
-	address_by_id(encode, row, NULL);
-}
-
-static DvKeyPart *
-copy_parts(const DvKeyPart *parts, int n)
-{
-	DvKeyPart *copy;
-
-	if (n == 0)
-		return NULL;
-	copy = palloc(sizeof(DvKeyPart) * n);
-	for (int i = 0; i < n; i++)
-	{
-		copy[i] = parts[i]; /* property lives as long as the table's options */
-		copy[i].text = pstrdup(parts[i].text);
-	}
-	return copy;
-}
-
-void
-dv_encode_copy_row(DvRow *to, const DvRow *from)
-{
-	*to = *from;
-	to->changed = NULL;
-	to->id = from->id ? pstrdup(from->id) : NULL;
-	to->etag = from->etag ? pstrdup(from->etag) : NULL;
-	to->fold = from->fold ? pstrdup(from->fold) : NULL;
-	to->keys = copy_parts(from->keys, from->nkeys);
-	to->parts = from->parts == from->keys ? to->keys : copy_parts(from->parts, from->nparts);
-}
-
-void
-dv_encode_address(const DvEncode *encode, const DvRow *row, bool in_url, StringInfo out)
-{
-	dv_url_key(out, encode->table->entity_set, row->parts, row->nparts, in_url);
-}
-
-char *
-dv_encode_show(const DvEncode *encode, const DvRow *row)
-{
-	StringInfoData out;
-
-	initStringInfo(&out);
-	if (row->nkeys == 0 && row->id_given)
-		appendStringInfo(&out, "%s='%s'", encode->id_column ? encode->id_column->name : "id",
-						 row->id);
-	else if (row->nkeys == 0)
-		appendStringInfo(&out, "number " INT64_FORMAT " of the statement", row->number);
-	for (int i = 0; i < row->nkeys; i++)
-		appendStringInfo(&out, "%s%s='%s'", i > 0 ? ", " : "", encode->keys[i]->name,
-						 row->keys[i].text);
-	return pg_any_to_server(out.data, out.len, PG_UTF8);
 }
 
 /*
@@ -811,11 +438,11 @@ encode_targets(DvEncode *encode, const DvRow *row, DvBody *body)
 	if (row->by_key)
 	{
 		initStringInfo(&address);
-		dv_encode_address(encode, row, false, &address);
+		dv_identity_address(encode->identity, row, false, &address);
 		dv_body_target_field(body, "@odata.id", address.data);
 		return;
 	}
-	dv_body_target_field(body, dv_encode_primary_id(encode), row->id);
+	dv_body_target_field(body, dv_identity_primary_id(encode->identity), row->id);
 	if (row->nparts > 1 && encode->plan->mode == DV_WRITE_UPDATE)
 		dv_body_target_field(body, row->parts[1].property, row->parts[1].text);
 }
@@ -847,7 +474,7 @@ dv_encode_row(DvEncode *encode, TupleTableSlot *slot, const DvRow *row, DvBody *
 			validate_key(encode, &encode->fields[i], slot);
 			continue;
 		}
-		if (encode->old_attno > 0 && encode->fields[i].triggered &&
+		if (encode->only_changed && encode->fields[i].triggered &&
 			!is_changed(&encode->fields[i], row))
 			continue;
 		dv_body_mark(body, i);
@@ -857,8 +484,8 @@ dv_encode_row(DvEncode *encode, TupleTableSlot *slot, const DvRow *row, DvBody *
 		dv_validate_row(encode->validate);
 	/* Last, so that a row shown in an error starts with what the user knows. */
 	if (encode->plan->mode == DV_WRITE_CREATE &&
-		!dv_body_field(body, dv_encode_primary_id(encode), DV_JSON_STRING, row->id, DV_ID_LEN,
-					   &error))
+		!dv_body_field(body, dv_identity_primary_id(encode->identity), DV_JSON_STRING, row->id,
+					   DV_ID_LEN, &error))
 		elog(ERROR, "id \"%s\" cannot be sent: %s", row->id, error.message);
 	dv_body_row_end(body);
 }

@@ -71,7 +71,7 @@ prepare_rejects(DvLedger *ledger, TupleDesc desc)
 	ledger->others = plan->mode == DV_WRITE_CREATE || plan->mode == DV_WRITE_UPSERT;
 	ledger->shown = list_copy(plan->attnums);
 	/* By these an UPDATE or a DELETE is repeated. */
-	(void) dv_encode_keys(ledger->writer->encode, &nkeys);
+	(void) dv_identity_keys(ledger->writer->identity, &nkeys);
 	for (int i = 0; i < table->ncolumns && !ledger->others; i++)
 	{
 		if (nkeys > 0 ? table->columns[i].is_key : table->columns[i].is_primary_id)
@@ -249,7 +249,7 @@ dv_ledger_written_before(const DvLedger *ledger)
 static const char *
 show_row(const DvLedger *ledger, const DvRowSet *set, int row)
 {
-	char *name = dv_encode_show(ledger->writer->encode, &set->rows[row]);
+	char *name = dv_identity_show(ledger->writer->identity, &set->rows[row]);
 	StringInfoData json;
 
 	if (set->rows[row].nkeys > 0 || set->rows[row].id_given || set->body == NULL)
@@ -390,7 +390,7 @@ reject(DvLedger *ledger, const DvRow *row, TupleTableSlot *slot, DvRowNote *note
 
 	note->number = row->number;
 	note->row = row_json(ledger, row, slot);
-	note->key = dv_encode_show(ledger->writer->encode, row);
+	note->key = dv_identity_show(ledger->writer->identity, row);
 	dv_rowlog_add(ledger->rejects, note);
 	if (slot != NULL && slot == ledger->spare)
 		ExecClearTuple(slot);
@@ -444,7 +444,7 @@ dv_ledger_refuse(DvLedger *ledger, const DvRowSet *set, int row)
 static const char *
 name_unsent(const DvLedger *ledger, const DvRow *row)
 {
-	return dv_encode_show(ledger->writer->encode, row);
+	return dv_identity_show(ledger->writer->identity, row);
 }
 
 /* What an error of a value says, with the row it stands in. */
@@ -468,7 +468,7 @@ note_result(DvLedger *ledger, const DvRow *row, DvRowNote *note)
 	MemoryContext old = MemoryContextSwitchTo(ledger->row_context);
 
 	note->number = row->number;
-	note->key = dv_encode_show(ledger->writer->encode, row);
+	note->key = dv_identity_show(ledger->writer->identity, row);
 	dv_rowlog_add(ledger->results, note);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(ledger->row_context);
@@ -514,7 +514,7 @@ make_probe(const DvLedger *ledger)
 	const DvWriter *writer = ledger->writer;
 	DvProbe probe = {.service = writer->service,
 					 .table = writer->table,
-					 .primary_id = dv_encode_primary_id(writer->encode),
+					 .primary_id = dv_identity_primary_id(writer->identity),
 					 .counters = writer->counters};
 
 	return probe;
@@ -548,7 +548,7 @@ find_by_key(DvLedger *ledger, DvRowSet *set)
 {
 	DvProbe probe = make_probe(ledger);
 	int nkeys;
-	const DvColumn *const *columns = dv_encode_keys(ledger->writer->encode, &nkeys);
+	const DvColumn *const *columns = dv_identity_keys(ledger->writer->identity, &nkeys);
 	const DvKeyPart **keys = palloc(sizeof(DvKeyPart *) * set->nrows);
 	int *places = palloc(sizeof(int) * set->nrows);
 	char **ids;

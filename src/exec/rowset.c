@@ -83,7 +83,7 @@ dv_rowset_add(DvRowSet *set, DvEncode *encode, TupleTableSlot *slot, const DvRow
 	if (set->body != NULL)
 		encode_row(set, encode, slot, row);
 	old = MemoryContextSwitchTo(set->context);
-	dv_encode_copy_row(&set->rows[set->nrows], row);
+	dv_identity_copy(&set->rows[set->nrows], row);
 	if (set->tuples != NULL)
 		set->tuples[set->nrows] = ExecCopySlotMinimalTuple(slot);
 	MemoryContextSwitchTo(old);

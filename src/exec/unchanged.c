@@ -109,7 +109,7 @@ dv_unchanged_prepare(const DvUnchangedSpec *spec)
 	unchanged->compared = palloc0(sizeof(Compared) * Max(unchanged->nmarks, 1));
 	for (int i = 0; i < unchanged->nmarks; i++)
 		dv_encode_describe(spec->encode, i, &unchanged->compared[i].field);
-	unchanged->keys = dv_encode_keys(spec->encode, &unchanged->nkeys);
+	unchanged->keys = dv_identity_keys(spec->identity, &unchanged->nkeys);
 	return unchanged;
 }
 
@@ -198,7 +198,7 @@ choose_properties(Question *question)
 
 	initStringInfo(&question->select);
 	question->properties = palloc(sizeof(char *) * (2 + unchanged->nkeys + 2 * unchanged->nmarks));
-	(void) add_property(question, dv_encode_primary_id(unchanged->spec.encode), NULL);
+	(void) add_property(question, dv_identity_primary_id(unchanged->spec.identity), NULL);
 	for (int i = 0; question->by_key && i < unchanged->nkeys; i++)
 		(void) add_property(question, unchanged->keys[i]->property, NULL);
 	for (int i = 0; i < unchanged->nmarks; i++)
@@ -268,7 +268,7 @@ static DvFilter *
 rows_filter(const Question *question, int first, int n)
 {
 	const DvUnchanged *unchanged = question->unchanged;
-	const char *id = dv_encode_primary_id(unchanged->spec.encode);
+	const char *id = dv_identity_primary_id(unchanged->spec.identity);
 	char **items = palloc(sizeof(char *) * n);
 	DvFilter *any = NULL;
 

@@ -16,6 +16,7 @@ typedef struct DvUnchangedSpec
 	DvService *service;
 	const DvTable *table;
 	const DvModifyPlan *plan;
+	DvIdentity *identity;
 	DvEncode *encode;
 	DvCounters *counters;
 } DvUnchangedSpec;

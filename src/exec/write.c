@@ -158,7 +158,7 @@ make_operation(const DvWriter *writer, const DvRowSet *set, int row, Operation *
 	if (mode == DV_WRITE_CREATE)
 		appendStringInfoString(&operation->path, writer->table->entity_set);
 	else
-		dv_encode_address(writer->encode, &set->rows[row], true, &operation->path);
+		dv_identity_address(writer->identity, &set->rows[row], true, &operation->path);
 	if (operation->has_body)
 		dv_body_row_single(set->body, row, &operation->body);
 	if (set->rows[row].etag != NULL)
@@ -191,7 +191,7 @@ wanted_back(const DvWriter *writer)
 	if (writer->plan->mode == DV_WRITE_DELETE)
 		return NULL;
 	if (writer->returning == NULL && writer->tells && writer->plan->mode == DV_WRITE_UPSERT)
-		return dv_encode_primary_id(writer->encode);
+		return dv_identity_primary_id(writer->identity);
 	return writer->returning;
 }
 
@@ -459,7 +459,7 @@ make_probe(const DvWriter *writer)
 {
 	DvProbe probe = {.service = writer->service,
 					 .table = writer->table,
-					 .primary_id = dv_encode_primary_id(writer->encode),
+					 .primary_id = dv_identity_primary_id(writer->identity),
 					 .counters = writer->counters};
 
 	return probe;
@@ -478,7 +478,7 @@ find_keys(const DvWriter *writer, DvRowSet *set, const int *rows, int n)
 	DvProbe probe = make_probe(writer);
 	const DvKeyPart **keys = palloc(sizeof(DvKeyPart *) * n);
 	int nkeys;
-	const DvColumn *const *columns = dv_encode_keys(writer->encode, &nkeys);
+	const DvColumn *const *columns = dv_identity_keys(writer->identity, &nkeys);
 	char **ids;
 
 	for (int i = 0; i < n; i++)
@@ -881,7 +881,7 @@ keep_answer(DvWrite *write)
 	set->answer = dv_call_take_body(write->call, &set->answer_len);
 	if (write->writer->returning == NULL)
 	{
-		properties[0] = dv_encode_primary_id(write->writer->encode);
+		properties[0] = dv_identity_primary_id(write->writer->identity);
 		page = dv_page_open(set->answer, set->answer_len, PG_UTF8, true, properties, 1);
 		set->found = palloc0(sizeof(char *));
 		if (dv_page_row(page, &field, &error) && field.kind == DV_FIELD_STRING)
@@ -957,7 +957,7 @@ dv_write_read(const DvWriter *writer, DvRowSet *set, int row, size_t *len)
 	const char *body;
 
 	initStringInfo(&path);
-	dv_encode_address(writer->encode, &set->rows[row], true, &path);
+	dv_identity_address(writer->identity, &set->rows[row], true, &path);
 	appendStringInfo(&path, "?$select=%s", writer->returning);
 	spec.method = "GET";
 	spec.path = path.data;

@@ -17,6 +17,7 @@ typedef struct DvWriter
 	DvService *service;
 	const DvTable *table;
 	const DvModifyPlan *plan;
+	DvIdentity *identity;
 	DvEncode *encode;
 	bool own_ids; /* a create's id that is taken may be from an earlier statement */
 	DvCounters *counters;
