@@ -34,12 +34,13 @@ RESET enable_async_append;
 SET parallel_setup_cost = 0;
 SET parallel_tuple_cost = 0;
 SET min_parallel_table_scan_size = 0;
-SET force_parallel_mode = on;
+-- 16 gave the setting another name
+SELECT set_config(name, 'on', false) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
 EXPLAIN (COSTS OFF) SELECT count(*) FROM near WHERE name <> '';
 EXPLAIN (COSTS OFF) SELECT name FROM alone WHERE length(name) = 3;
 EXPLAIN (COSTS OFF) SELECT name FROM part;
 EXPLAIN (COSTS OFF) SELECT count(*) FROM (SELECT name FROM near UNION ALL SELECT name FROM alone) x WHERE length(name) = 3;
 
-RESET force_parallel_mode;
+SELECT set_config(name, 'off', false) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
 DROP TABLE part, near;
 DROP SERVER nowhere CASCADE;

@@ -110,6 +110,18 @@ extern PGDLLEXPORT void _PG_init(void);
 #endif
 
 /*
+ * A walk over the members of an equivalence class, those of a partition among
+ * them: 18 keeps them apart and has an iterator, before they are in one list.
+ */
+#if PG_VERSION_NUM < 180000
+#define EquivalenceMemberIterator ForEachState
+#define setup_eclass_member_iterator(it, ec, child_relids)                                         \
+	(*(it) = (ForEachState){(ec)->ec_members, 0})
+#define eclass_member_iterator_next(it)                                                            \
+	((it)->i < list_length((it)->l) ? (EquivalenceMember *) list_nth((it)->l, (it)->i++) : NULL)
+#endif
+
+/*
  * The JSON lexer (common/jsonapi.h, which the caller includes): a palloc'd one
  * over bytes that stay where they are, without de-escaping, and its end.  From
  * 17 it can live in the caller's struct, takes const input and is freed as a

@@ -82,13 +82,14 @@ null_is_excluded(const DvRel *dvrel, const DvColumn *column)
 static DvColumn *
 pathkey_column(const DvRel *dvrel, RelOptInfo *rel, PathKey *pathkey)
 {
-	ListCell *lc;
+	EquivalenceMemberIterator members;
+	EquivalenceMember *member;
 
 	if (pathkey->pk_eclass->ec_has_volatile)
 		return NULL;
-	foreach (lc, pathkey->pk_eclass->ec_members)
+	setup_eclass_member_iterator(&members, pathkey->pk_eclass, rel->relids);
+	while ((member = eclass_member_iterator_next(&members)) != NULL)
 	{
-		EquivalenceMember *member = lfirst(lc);
 		DvColumn *column;
 
 		if (member->em_is_const || !bms_equal(member->em_relids, rel->relids))
