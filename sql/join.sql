@@ -51,9 +51,18 @@ DECLARE
 BEGIN
     FOR line IN EXECUTE 'EXPLAIN (VERBOSE, COSTS OFF) ' || query LOOP
         IF line !~ '^ *(Output|Query Identifier|Remote Dialect):?' THEN
-            RETURN NEXT replace(line, '%20', ' ');
+            -- before 17 an InitPlan names its parameter
+            RETURN NEXT regexp_replace(replace(line, '%20', ' '), ' \(returns \$\d+\)$', '');
         END IF;
     END LOOP;
+END $$;
+-- 18 says of every node whether it is disabled
+CREATE FUNCTION json_of(query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    plan jsonb;
+BEGIN
+    EXECUTE 'EXPLAIN (COSTS OFF, FORMAT JSON) ' || query INTO plan;
+    RETURN jsonb_pretty(plan #- '{0,Plan,Disabled}');
 END $$;
 -- Is it one request?
 CREATE FUNCTION in_one(query text) RETURNS text LANGUAGE plpgsql AS $$
@@ -71,7 +80,7 @@ END $$;
 -- The whole of one, in a few words and in many
 EXPLAIN (COSTS OFF) SELECT a.name, c.fullname FROM account a JOIN contact c ON c.contactid = a.contact;
 EXPLAIN (VERBOSE, COSTS OFF) SELECT a.name, c.fullname FROM account a JOIN contact c ON c.contactid = a.contact WHERE a.employees > 10;
-EXPLAIN (COSTS OFF, FORMAT JSON) SELECT a.name, c.fullname FROM account a JOIN contact c ON c.contactid = a.contact;
+SELECT json_of('SELECT a.name, c.fullname FROM account a JOIN contact c ON c.contactid = a.contact');
 
 -- What may be joined so is; these settings leave no other way
 SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_nestloop = off; SET dataverse_fdw.enable_key_join = off;
@@ -205,7 +214,7 @@ SELECT nodes('SELECT a.name, c.fullname FROM account a JOIN contact c ON c.conta
 -- one of the others: its rows by the path
 SELECT nodes('SELECT a.name, c.fullname FROM account a JOIN contact c ON c.contactid = a.contact WHERE c.fullname = ''Ann'' AND c.born = ''1980-01-01''');
 
-DROP FUNCTION plan_of, in_one, nodes;
+DROP FUNCTION plan_of, json_of, in_one, nodes;
 DROP PROCEDURE sizes;
 DROP TABLE near;
 SET client_min_messages = warning;

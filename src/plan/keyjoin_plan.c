@@ -524,6 +524,16 @@ pack_private(const KeyJoinPath *join)
 	return dv_handoff_pack_key_join(&plan);
 }
 
+/* The key's equality, outer side first as in a hash join's plan; the planner writes it either way. */
+static Expr *
+key_condition(const JoinKey *key)
+{
+	OpExpr *clause = (OpExpr *) key->rinfo->clause;
+
+	return make_opclause(key->equality, BOOLOID, false, key->outer, key->inner, InvalidOid,
+						 clause->inputcollid);
+}
+
 static Plan *
 planKeyJoin(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List *tlist, List *clauses,
 			List *custom_plans)
@@ -531,7 +541,7 @@ planKeyJoin(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List *tli
 	const KeyJoinPath *join = (KeyJoinPath *) best_path;
 	CustomScan *scan = makeNode(CustomScan);
 	List *spelling = spelt_as_above(rel, delivered(custom_plans));
-	List *exprs = list_make3(join->key.outer, join->key.inner, join->key.rinfo->clause);
+	List *exprs = list_make3(join->key.outer, join->key.inner, key_condition(&join->key));
 	List *conditions;
 	List *filters;
 
