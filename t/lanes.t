@@ -72,7 +72,7 @@ reads('a condition on the date itself', "SELECT count(*) FROM (SELECT accountid 
     $t->query("SELECT count(*) FROM loc.account WHERE createdon >= '$late'"), 40, 4);
 
 my $explain = $t->query('EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) SELECT name FROM crm.account');
-like($explain, qr/actual rows=$rows loops=1\)\n  Remote Ranges: \d+\n  Remote Requests: /, 'EXPLAIN ANALYZE tells the ranges');
+like($explain, qr/actual rows=$rows(?:\.00)? loops=1\)\n  Remote Ranges: \d+\n  Remote Requests: /, 'EXPLAIN ANALYZE tells the ranges');
 
 # The size is known: what else must be known is asked for beside the first page.
 $t->query('ANALYZE crm.account');

@@ -177,7 +177,8 @@ reads(q{SELECT count(*) FROM crm.account WHERE createdon > now() + interval '10 
 # --- EXPLAIN
 
 $t->reset_log;
-my $explain = $t->query('EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off, VERBOSE) SELECT name FROM crm.account WHERE numberofemployees = 1');
+my $explain = $t->query('EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off, BUFFERS off, VERBOSE) SELECT name FROM crm.account WHERE numberofemployees = 1');
+$explain =~ s/(actual rows=\d+)\.00/$1/; # 18 counts rows in hundredths
 my $body = (grep { $_->{url} =~ /accounts/ } $t->log)[0]{response_bytes};
 my ($bytes) = $explain =~ /Remote Bytes: (\d+)$/;
 cmp_ok(abs($bytes - $body - 1000), '<', 1000, 'bytes are those of body and header');
@@ -185,8 +186,8 @@ is($explain, "Foreign Scan on crm.account (actual rows=$ones loops=1)\n  Output:
     . "  Remote Request: GET accounts?\$select=name&\$filter=numberofemployees%20eq%201\n  Remote Filter: numberofemployees eq 1\n"
     . "  Remote Requests: 1\n  Remote Rows: $ones\n  Remote Bytes: $bytes", 'EXPLAIN ANALYZE tells requests, rows and bytes');
 $t->reset_log;
-like($t->query('EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) SELECT name FROM crm.account'),
-    qr/^Foreign Scan on account \(actual rows=$rows loops=1\)\n  Remote Requests: 4\n  Remote Rows: $rows\n  Remote Bytes: \d+$/, '... over all pages');
+like($t->query('EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off, BUFFERS off) SELECT name FROM crm.account'),
+    qr/^Foreign Scan on account \(actual rows=$rows(?:\.00)? loops=1\)\n  Remote Requests: 4\n  Remote Rows: $rows\n  Remote Bytes: \d+$/, '... over all pages');
 reads('EXPLAIN (COSTS off) SELECT name FROM crm.account', 'Foreign Scan on account', 0, 'EXPLAIN asks nothing');
 
 # --- every type, at its limits
