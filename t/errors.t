@@ -193,7 +193,7 @@ bad('no credentials', "ALTER USER MAPPING FOR CURRENT_USER SERVER crm OPTIONS (D
     state => '28000', message => 'no credentials for Dataverse: client_id is missing',
     hint => 'Set client_id and client_secret, or access_token, in the user mapping.');
 bad('no user mapping', 'DROP USER MAPPING FOR CURRENT_USER SERVER crm; SELECT name FROM crm.account',
-    state => '42704', message => 'user mapping not found for "postgres"...');
+    state => '42704', message => 'user mapping not found for ...postgres"...');
 my $auth_hint = 'Check the user mapping (an access_token may have expired), and that the application is an application user of the environment, enabled and with a security role.';
 bad('a token that the environment does not take', server("url '$url', $authority", "access_token 'abc.def.ghi'"),
     state => '28000', message => 'request to server "x16" failed: The auth ticket is invalid.',
