@@ -50,12 +50,16 @@ class Loads:
         self.singles = 40 if bench.quick else 200
         self._existing = existing
         bench.say("starting the services")
-        self.services = {"real": bench.service("real", "--seed", "demo", "--rows", str(existing)),
-                         "sink": bench.service("sink", "--seed", "demo", "--rows", str(existing))}
+        # a scenario before this one may have left its own behind
+        turn = len(list(bench.state.glob("service-*")))
+        self.services = {name: bench.service(f"{name}-{turn}", "--seed", "demo", "--rows", str(existing))
+                         for name in ("real", "sink")}
         self.session = Session("jit = off", "timezone = 'UTC'", "client_min_messages = error",
                                "max_parallel_workers_per_gather = 0")
         self._fill()
         for name, service in self.services.items():
+            self.session.sql(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+            self.session.sql(f"DROP SERVER IF EXISTS {name} CASCADE")
             bench.foreign(self.session, name, service, "account")
             self.session.sql(f"ALTER SERVER {name} OPTIONS (ADD concurrency '{CONCURRENCY}', "
                              f"ADD batch_size '{BATCH}')")
@@ -68,6 +72,7 @@ class Loads:
 
     def _fill(self) -> None:
         made = ", ".join(f"{expression} AS {name}" for name, expression in COLUMNS)
+        self.session.sql("DROP TABLE IF EXISTS staging")
         self.session.sql(f"CREATE UNLOGGED TABLE staging AS SELECT n, {made} "
                          f"FROM generate_series(1, {self.rows}) n")
         self.session.sql("VACUUM ANALYZE staging")
